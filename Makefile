@@ -1,0 +1,48 @@
+# Set-up and the daily commands. `make` alone lists them.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint notebooks doctor clean
+
+help:  ## list what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 # /' | \
+	    awk -F'#' '{printf "%-18s%s\n", $$1, $$2}'
+	@echo '  make ... PYTHON=python3.12 chooses the Python (3.10 to 3.13) that the set-up uses'
+
+lab: $(STAMP)  ## set up, then open JupyterLab on the first notebook
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+# Exit code 5 is "no test selected": fine for one of the two halves, not for both.
+test: $(STAMP)  ## set up, then run the tests, fast ones first; ARGS="-k masks" goes to pytest
+	@fast=0; $(PYTEST) -m "not slow" $(ARGS) || fast=$$?; \
+	[ $$fast -eq 0 ] || [ $$fast -eq 5 ] || exit $$fast; \
+	slow=0; $(PYTEST) -m slow $(ARGS) || slow=$$?; \
+	[ $$slow -eq 0 ] || { [ $$slow -eq 5 ] && [ $$fast -eq 0 ]; } || exit $$slow
+
+lint: $(STAMP)  ## check the style of the code
+	$(BIN)/ruff check .
+
+notebooks: $(STAMP)  ## write the notebooks again from notebooks/src
+	$(BIN)/python tools/make_notebooks.py
+
+doctor: $(STAMP)  ## say what works here and what is missing
+	$(BIN)/pi05lite doctor
+
+clean:  ## remove the virtual environment, so that the next command sets it up afresh
+	rm -rf $(VENV)
+
+# torch goes first and pinned, so that nothing else pulls in another build of it.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) else \
+	    "pi05lite needs Python 3.10 to 3.13, and $(PYTHON) is %d.%d: choose another one, for example make PYTHON=python3.12 $(MAKECMDGOALS)" % v)'
+	@echo 'setting up $(VENV): once, a few minutes'
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Everything that becomes a token: text, state, boxes and actions."""
