@@ -1,0 +1,75 @@
+"""The command `pi05lite`. Heavy imports happen only inside the command that runs."""
+
+import argparse
+import sys
+
+from pi05lite import __version__
+from pi05lite.errors import Pi05Error
+
+
+def main(argv=None):
+    """Run one command and return its exit code; known errors print without a traceback (2)."""
+    args = commands().parse_args(argv)
+    try:
+        return args.run(args)
+    except Pi05Error as error:
+        print(f"pi05lite: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\npi05lite: stopped", file=sys.stderr)
+        return 130
+
+
+def commands():
+    """Build the parser: the one place that lists all commands."""
+    parser = argparse.ArgumentParser("pi05lite", description="Learn and research pi0.5.")
+    parser.add_argument("--version", action="version", version=f"pi05lite {__version__}")
+    known = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known.add_parser("doctor", help="say what works here and what is missing")
+    command.set_defaults(run=run_doctor)
+
+    data = known.add_parser("data", help="list and get datasets")
+    known_data = data.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known_data.add_parser("list", help="datasets here, and public ones to get")
+    command.set_defaults(run=run_data_list)
+
+    command = known_data.add_parser("get", help="get episodes of a public dataset from the Hub")
+    command.add_argument("name", help="a name from `pi05lite data list`, or a Hub id owner/name")
+    command.add_argument("--episodes", help='"0:20", "3" or "0,4,7"; all where left out')
+    command.add_argument("--out", help="the folder to put the dataset folder into")
+    command.add_argument("--revision", help="another tag, branch or commit than the pinned one")
+    command.set_defaults(run=run_data_get)
+    return parser
+
+
+def run_doctor(args):
+    """Print the report; exit code 1 where something that is needed is missing."""
+    from pi05lite import doctor
+
+    return 0 if doctor.show() else 1
+
+
+def run_data_list(args):
+    """Print the datasets found on this machine and the public ones of the manifest."""
+    from pi05lite.data import manifest, paths
+
+    for folder in paths.data_folders():
+        found = [*paths.datasets(folder), *paths.vision_language(folder)]
+        names = ", ".join(dataset.relative_to(folder).as_posix() for dataset in found)
+        print(f"In {folder}: {names or 'no dataset'}")
+    print("\nOn the Hugging Face Hub, with `pi05lite data get NAME`:")
+    for entry in manifest.entries():
+        print(f"  {entry.name:<13} {entry.about}")
+        print(f"  {'':<13} {entry.repo} {entry.revision}, licence {entry.license}")
+    return 0
+
+
+def run_data_get(args):
+    """Download, then say how to use the folder."""
+    from pi05lite.data import hub
+
+    folder = hub.get(args.name, args.episodes, args.out, revision=args.revision)
+    print(f"ready: {folder}")
+    return 0

@@ -1,0 +1,25 @@
+"""One example of any source: what was seen, what was asked, what is to be said or done."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Example:
+    """Robot data at either level, or a picture with words; absent parts are None.
+
+    level "low": text is a subtask, actions follow. level "high": text is the overall prompt, the
+    answer is the subtask. level "words": text is a question, the answer a caption or boxes.
+    """
+
+    source: str
+    level: str
+    text: str
+    images: dict = field(default_factory=dict)  # camera slot -> uint8 (px, px, 3)
+    robot: str | None = None  # whose statistics normalise state and actions
+    state: np.ndarray | None = None  # (S,) in the robot's own units
+    answer: str | None = None
+    objects: list | None = None  # [(label, (x0, y0, x1, y1))] in [0, 1], said before the answer
+    actions: np.ndarray | None = None  # (H, A) in the robot's own units
+    steps: np.ndarray | None = None  # (H,) bool, False past the end of the episode

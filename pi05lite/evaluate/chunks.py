@@ -1,0 +1,145 @@
+"""How near predicted chunks come to what was really done, against three simple baselines.
+
+Error: squared distance in normalised units over held-out frames, as a share of the squared distance
+to the training mean, so that 1 is what the mean action gets and 0 is exact.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pi05lite.policy import Observation
+
+
+@dataclass
+class Frames:
+    """Held-out or training frames of one robot with their true chunks; F frames."""
+
+    places: list  # F pairs (episode, frame)
+    chunks: np.ndarray  # (F, H, A) normalised
+    steps: np.ndarray  # (F, H) bool
+    texts: list  # F subtasks
+
+
+def frames(source, stride=1):
+    """Every `stride`-th frame of a RobotSource at level "low"."""
+    places = [source.dataset.locate(i) for i in source.frames[::stride]]
+    examples = [source.dataset.chunk(e, t, source.horizon) for e, t in places]
+    chunks = np.stack([chunk for chunk, _ in examples])
+    states = np.stack([source.dataset.states(e)[t] for e, t in places])
+    return Frames(places, source.robot.to_model(chunks, states),
+                  np.stack([steps for _, steps in examples]),
+                  [source.subtask(e, t) for e, t in places])
+
+
+def predict(policy, source, held_out, samples=8, batch_size=32, seed=0):
+    """The policy's chunks (F, samples, H, A) for frames, normalised."""
+    out, size = [], source.robot.action_size
+    noise = torch.Generator().manual_seed(seed)
+    c, model = policy.model.config, policy.model
+    mask = policy.processor.size_mask(source.robot.name)
+    device = next(model.parameters()).device
+    for k in range(0, len(held_out.places), batch_size):
+        examples = [source.example(e, t) for e, t in held_out.places[k:k + batch_size]]
+        for example in examples:
+            example.actions = None  # the truth must not be in the prompt
+        batch = policy.processor.collate(examples).to(device)
+        with torch.inference_mode():
+            prefix = model.prefix(batch).repeat(samples)
+            start = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=noise)
+            chunk = model.sample(prefix, policy.steps, start, mask.to(device))[-1]
+        out.append(chunk.view(len(examples), samples, c.horizon, -1)[..., :size].cpu().numpy())
+    return np.concatenate(out)
+
+
+def hold(source, held_out):
+    """Stay where you are: dimensions that command a position keep the state's, others stand still,
+    a gripper keeps its last command. (F, H, A) normalised."""
+    features = source.dataset.features
+    state_names = list(features["observation.state"]["names"] or [])
+    rows, states = [], []
+    for e, t in held_out.places:
+        last = source.dataset.actions(e)[max(0, t - 1)]
+        state = source.dataset.states(e)[t]
+        rows.append([state[state_names.index(name)] if name in state_names
+                     else last[a] if "gripper" in name else 0.0
+                     for a, name in enumerate(features["action"]["names"])])
+        states.append(state)
+    still = source.robot.to_model(np.array(rows, np.float32)[:, None], np.array(states))
+    return np.repeat(still, source.horizon, axis=1)
+
+
+def mean_chunk(train):
+    """The mean action of the training frames at each step of the chunk, (H, A)."""
+    w = train.steps[..., None]
+    return (train.chunks * w).sum(axis=0) / w.sum(axis=0)
+
+
+def features(source, which, size=8):
+    """What nearest neighbours compare: the normalised state and small grey pictures, (F, ...).
+
+    State and pictures get the same total weight.
+    """
+    states = np.stack([source.dataset.states(e)[t] for e, t in which.places])
+    states = np.asarray(source.robot.stats.state.normalize(states))
+    grey = [np.concatenate([np.asarray(Image.fromarray(image).convert("L").resize((size, size)),
+                                       dtype=np.float32).ravel() / 127.5 - 1
+                            for image in source.images(e, t).values()]) for e, t in which.places]
+    grey = np.stack(grey)
+    return np.concatenate([states / states.shape[1]**0.5, grey / grey.shape[1]**0.5], axis=1)
+
+
+def nearest(source_train, train, source, held_out):
+    """The chunk that followed the most similar training frame, (F, H, A)."""
+    known, asked = features(source_train, train), features(source, held_out)
+    distance = (asked**2).sum(1)[:, None] - 2 * asked @ known.T + (known**2).sum(1)
+    return train.chunks[distance.argmin(axis=1)]
+
+
+def error(predicted, held_out, mean, draws=1000, seed=0):
+    """The normalised error and its 95 % interval, by bootstrap over held-out episodes.
+
+    predicted (F, H, A) or (F, K, H, A): K samples, each judged by itself.
+    """
+    w = held_out.steps[..., None]
+    truth = held_out.chunks
+    if predicted.ndim == 3:
+        predicted = predicted[:, None]
+    off = (((predicted - truth[:, None]) ** 2).mean(axis=1) * w).sum(axis=(1, 2))  # (F,)
+    spread = (((mean - truth) ** 2) * w).sum(axis=(1, 2))  # (F,)
+    episodes = np.array([e for e, _ in held_out.places])
+    names = np.unique(episodes)
+    off = np.array([off[episodes == e].sum() for e in names])
+    spread = np.array([spread[episodes == e].sum() for e in names])
+    pick = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
+    low, high = np.quantile(off[pick].sum(1) / spread[pick].sum(1), [0.025, 0.975])
+    return float(off.sum() / spread.sum()), float(low), float(high)
+
+
+def compare(policy, train_source, test_source, stride=3, samples=8, seed=0):
+    """Errors of the policy and the baselines on held-out episodes: name -> (value, low, high)."""
+    train, test = frames(train_source), frames(test_source, stride)
+    mean = mean_chunk(train)
+    predicted = predict(policy, test_source, test, samples, seed=seed)
+    table = {
+        "pi0.5, mean of samples": predicted.mean(axis=1),
+        "pi0.5, one sample": predicted,
+        "nearest neighbour": nearest(train_source, train, test_source, test),
+        "mean action": np.broadcast_to(mean, test.chunks.shape),
+        "hold still": hold(test_source, test),
+    }
+    return {name: error(p, test, mean) for name, p in table.items()}
+
+
+def subtask_accuracy(policy, source, stride=5, robot_prompt=None):
+    """Share of frames of a high-level source whose subtask is said exactly, and some examples."""
+    said = []
+    for i in source.frames[::stride]:
+        e, t = source.dataset.locate(i)
+        example = source.example(e, t)
+        answer = policy.subtask(Observation(example.robot, example.images, example.state),
+                                robot_prompt or example.text)
+        said.append((e, t, example.answer, answer))
+    return sum(a == b for _, _, a, b in said) / max(1, len(said)), said

@@ -1,0 +1,41 @@
+"""What goes into the model: one dataclass of tensors, the same for every mode."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Batch:
+    """A padded batch; None where a mode does not need the tensor."""
+
+    images: torch.Tensor  # (B, C, 3, px, px) float in [-1, 1]
+    image_mask: torch.Tensor  # (B, C) bool, False = camera absent
+    tokens: torch.Tensor  # (B, L) ids: prompt, answer, action tokens, then padding
+    kinds: torch.Tensor  # (B, L) Kind of each token
+    valid: torch.Tensor  # (B, L) bool, False = padding
+    target: torch.Tensor | None = None  # (B, L) bool, True = a token to be predicted
+    actions: torch.Tensor | None = None  # (B, H, A) normalised, padded with 0 to A
+    action_mask: torch.Tensor | None = None  # (B, H, A) bool, False = padding in steps or sizes
+    source: torch.Tensor | None = None  # (B,) which source of the mixture each example is from
+
+    def __len__(self):
+        return self.tokens.shape[0]
+
+    def map(self, function):
+        """The same batch with `function` applied to every tensor."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Batch(**{k: v if v is None else function(v) for k, v in values.items()})
+
+    def to(self, device):
+        """The same batch on another device."""
+        return self.map(lambda x: x.to(device, non_blocking=True))
+
+    def pin_memory(self):
+        """The same batch in page-locked memory, for quick copies to a GPU."""
+        return self.map(lambda x: x.pin_memory())
+
+    def __getitem__(self, rows):
+        """The rows picked by an index, a slice or a mask."""
+        return self.map(lambda x: x[rows])

@@ -1,0 +1,51 @@
+"""Flow matching: from noise (tau = 0) to the action (tau = 1) along a straight line.
+
+x_tau = (1 - tau) noise + tau action, velocity = action - noise; Euler steps add.
+"""
+
+import math
+
+import torch
+
+from pi05lite.errors import ConfigError, say
+
+
+def sample_tau(count, c, generator=None, device=None):
+    """`count` flow times in [0, tau_max), more of them at the noisy end.
+
+    tau = tau_max (1 - u) with u ~ Beta(alpha, beta), so its mean is close to 0.4 (pi0, section IV).
+    With beta = 1 the beta law's inverse is u^(1/alpha), which any seeded generator can feed.
+    """
+    if c.tau_beta != 1:
+        raise ConfigError(say("config.tau_beta", 1.0, c.tau_beta,
+                              "give the model your own sample_tau for another law"))
+    u = torch.rand(count, generator=generator, device=device) ** (1 / c.tau_alpha)
+    return c.tau_max * (1 - u)
+
+
+def path(noise, actions, tau):
+    """The point x_tau on the line and the velocity along it; all (B, H, A), tau (B,)."""
+    t = tau[:, None, None]
+    return (1 - t) * noise + t * actions, actions - noise
+
+
+def time_embedding(tau, width, shortest=4e-3, longest=4.0):
+    """Sines then cosines (B, width) of tau (B,), periods from `shortest` to `longest`.
+
+    The angles reach 1571 radians, so they are taken in float64 (openpi, posemb_sincos).
+    """
+    double = torch.float32 if tau.device.type == "mps" else torch.float64
+    share = torch.linspace(0, 1, width // 2, dtype=double, device=tau.device)
+    period = shortest * (longest / shortest) ** share
+    angle = 2 * math.pi * tau.to(double)[:, None] / period
+    return torch.cat([angle.sin(), angle.cos()], dim=-1).float()
+
+
+def euler(velocity, noise, steps=10):
+    """Follow velocity(x, tau) from noise (B, H, A); returns all N + 1 points on the way."""
+    x, points = noise, [noise]
+    for k in range(steps):
+        tau = torch.full(noise.shape[:1], k / steps, device=noise.device)
+        x = x + velocity(x, tau) / steps
+        points.append(x)
+    return points

@@ -1,0 +1,236 @@
+"""The whole model: pictures and text through the VLM, actions as tokens or through the expert.
+
+The prefix (pictures, prompt, answer, action tokens) never looks at the flow tokens, so one function
+computes it, with the keys and values of every layer; text is read off its hidden states, and the
+expert looks at its keys and values. Training and sampling share that path.
+
+B batch, T tokens of the prefix, L text places, C cameras, P patches, H horizon, A action size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pi05lite.errors import ConfigError, say
+from pi05lite.model import flow
+from pi05lite.model.expert import ActionExpert
+from pi05lite.model.layers import Attention, FeedForward, RMSNorm, attention_bias
+from pi05lite.model.masks import (
+    flow_mask,
+    flow_positions,
+    next_mask,
+    prefix_mask,
+    prefix_positions,
+)
+from pi05lite.model.transformer import Transformer, init_linears
+from pi05lite.model.vision import VisionTower
+from pi05lite.tokens.kind import Kind
+
+
+@dataclass
+class Prefix:
+    """The VLM's view of a batch: what the text head and the action expert read."""
+
+    hidden: torch.Tensor  # (B, T, D) after the final norm
+    cache: list  # per layer: keys and values, each (B, N', T, K)
+    kinds: torch.Tensor  # (B, T)
+    valid: torch.Tensor  # (B, T) bool
+
+    def repeat(self, times):
+        """Each row `times` times in a row: several flow draws on one prefix."""
+        again = lambda x: x.repeat_interleave(times, dim=0)  # noqa: E731
+        return Prefix(again(self.hidden), [(again(k), again(v)) for k, v in self.cache],
+                      again(self.kinds), again(self.valid))
+
+    def detach(self):
+        """Keys and values without gradient: knowledge insulation (arXiv 2505.23705)."""
+        return Prefix(self.hidden, [(k.detach(), v.detach()) for k, v in self.cache],
+                      self.kinds, self.valid)
+
+    def select(self, rows):
+        """The chosen rows (a bool or index tensor over B)."""
+        return Prefix(self.hidden[rows], [(k[rows], v[rows]) for k, v in self.cache],
+                      self.kinds[rows], self.valid[rows])
+
+
+class Pi05(nn.Module):
+    """pi0.5 (arXiv 2504.16054). Hand in another class to swap a part."""
+
+    def __init__(self, config, *, vision=VisionTower, expert=ActionExpert, norm=RMSNorm,
+                 attention=Attention, feed_forward=FeedForward):
+        super().__init__()
+        self.config = config
+        self.vision = vision(config.vision, config.vlm.width)
+        self.embedding = nn.Embedding(config.vocabulary.size, config.vlm.width)
+        self.vlm = Transformer(config.vlm, config.theta, None, norm, attention, feed_forward)
+        self.expert = expert(config)
+        init_linears(self.vlm)
+        init_linears(self.vision.projector)
+        self.new_expert()
+        nn.init.normal_(self.embedding.weight, std=config.vlm.width**-0.5)
+
+    def new_expert(self):
+        """Draw the expert anew, as at the start of post-training (pi0.5, section IV)."""
+        init_linears(self.expert)
+
+    # ---- the prefix ------------------------------------------------------------------------
+
+    def embed_images(self, images, image_mask):
+        """images (B, C, 3, px, px), image_mask (B, C) -> tokens (B, C*P, D), valid (B, C*P).
+
+        Only cameras that are there go through the tower; an absent one's tokens are 0 and masked.
+        C counts the slots that any row has: one that the whole batch lacks takes no place.
+        """
+        there = image_mask.any(dim=0)
+        images, image_mask = images[:, there], image_mask[:, there]
+        seen = self.vision(images[image_mask])  # (cameras there, P, D)
+        tokens = seen.new_zeros(*image_mask.shape, *seen.shape[1:])
+        tokens[image_mask] = seen  # (B, C, P, D)
+        valid = image_mask[..., None].expand(-1, -1, seen.shape[1])
+        return tokens.flatten(1, 2), valid.flatten(1, 2)
+
+    def embed_tokens(self, tokens):
+        """ids (B, L) -> (B, L, D), scaled by sqrt(D) as in Gemma."""
+        return self.embedding(tokens) * self.config.vlm.width**0.5
+
+    def embed(self, batch):
+        """The sequence of a batch: embeddings (B, T, D), kinds (B, T), valid (B, T)."""
+        images, seen = self.embed_images(batch.images, batch.image_mask)
+        kinds = torch.full(seen.shape, int(Kind.PROMPT), device=seen.device)
+        x = torch.cat([images, self.embed_tokens(batch.tokens)], dim=1)
+        return x, torch.cat([kinds, batch.kinds], 1), torch.cat([seen, batch.valid], 1)
+
+    def prefix(self, batch, record=None):
+        """Run the VLM over pictures, prompt, answer and action tokens."""
+        x, kinds, valid = self.embed(batch)
+        bias = attention_bias(prefix_mask(kinds, valid), x.dtype)
+        hidden, cache = self.vlm(x, bias, prefix_positions(valid), record=record)
+        return Prefix(hidden, cache, kinds, valid)
+
+    # ---- text and action tokens ------------------------------------------------------------
+
+    def logits(self, hidden):
+        """Hidden states (..., D) -> scores over the vocabulary (..., V), by the tied embedding."""
+        return hidden @ self.embedding.weight.T
+
+    def token_losses(self, prefix, batch):
+        """Cross-entropy of each token to be predicted: losses (M,) and its (row, place) (M, 2)."""
+        places = batch.target.nonzero()  # (M, 2)
+        row, place = places.unbind(1)
+        images = prefix.hidden.shape[1] - batch.tokens.shape[1]
+        before = prefix.hidden[row, images + place - 1]  # the token in front predicts this one
+        loss = F.cross_entropy(self.logits(before).float(), batch.tokens[row, place],
+                               reduction="none")
+        return loss, places
+
+    @torch.no_grad()
+    def generate(self, batch, end, limit, allowed=None, temperature=0.0, generator=None):
+        """Write tokens behind the batch's prompt until the id `end`, with a KV cache.
+
+        allowed (V,) bool: the ids that may be written. Returns (B, up to `limit`) ids, `end` and
+        what follows it included as `end`.
+        """
+        prefix = self.prefix(batch)
+        B, device = len(batch), batch.tokens.device
+        last = prefix.hidden[torch.arange(B, device=device), last_valid(prefix.valid)]  # (B, D)
+        cache, valid = prefix.cache, prefix.valid
+        done = torch.zeros(B, dtype=torch.bool, device=device)
+        written = []
+        for _ in range(limit):
+            token = choose(self.logits(last), allowed, temperature, generator)
+            token = torch.where(done, end, token)  # (B,)
+            written.append(token)
+            done = done | (token == end)
+            if done.all():
+                break
+            bias = attention_bias(next_mask(valid), last.dtype)
+            hidden, cache = self.vlm(self.embed_tokens(token[:, None]), bias,
+                                     valid.sum(dim=1, keepdim=True), cache)
+            valid = torch.cat([valid, valid.new_ones(B, 1)], dim=1)
+            last = hidden[:, -1]
+        return torch.stack(written, dim=1)
+
+    # ---- flow ------------------------------------------------------------------------------
+
+    def velocity(self, prefix, x, tau, record=None):
+        """The expert's velocity (B, H, A) at the noisy chunk x (B, H, A) and tau (B,)."""
+        horizon = x.shape[1]
+        mask = flow_mask(prefix.kinds, prefix.valid, horizon)
+        return self.expert(x, tau, attention_bias(mask, x.dtype),
+                           flow_positions(prefix.kinds, prefix.valid, horizon),
+                           prefix.cache, record)
+
+    def flow_losses(self, prefix, actions, action_mask=None, draws=1, insulate=False,
+                    generator=None, noise=None, tau=None):
+        """Squared velocity errors (B * draws, H, A), 0 on padding; pi0.5 equation 1.
+
+        `draws` noises and flow times per prefix; `insulate` stops the gradient at the prefix.
+        """
+        if insulate:
+            prefix = prefix.detach()
+        if draws > 1:
+            prefix, actions = prefix.repeat(draws), actions.repeat_interleave(draws, 0)
+        if noise is None:
+            noise = torch.randn(actions.shape, generator=generator).to(actions)
+        if tau is None:
+            tau = flow.sample_tau(len(actions), self.config, generator).to(actions.device)
+        if action_mask is None:
+            action_mask = torch.ones_like(actions, dtype=torch.bool)
+        elif draws > 1:
+            action_mask = action_mask.repeat_interleave(draws, 0)
+        # Sizes that a robot lacks hold 0 on the whole path, so they cannot say anything.
+        x, velocity = flow.path(noise * action_mask.any(1, keepdim=True), actions, tau)
+        return (self.velocity(prefix, x, tau) - velocity).square() * action_mask
+
+    @torch.no_grad()
+    def sample(self, batch_or_prefix, steps=10, noise=None, size_mask=None, generator=None,
+               solver=flow.euler):
+        """Denoise chunks: every x on the way, a list of (B, H, A), the last one the actions.
+
+        noise (B, H, A), or drawn; size_mask (B, A) bool: the sizes that the robot has.
+        """
+        prefix = (batch_or_prefix if isinstance(batch_or_prefix, Prefix)
+                  else self.prefix(batch_or_prefix))
+        c = self.config
+        if noise is None:
+            noise = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=generator)
+        keep = 1.0 if size_mask is None else size_mask[:, None].to(prefix.hidden)
+        noise = noise.to(prefix.hidden) * keep
+        return solver(lambda x, tau: self.velocity(prefix, x, tau) * keep, noise, steps)
+
+
+def last_valid(valid):
+    """Index (B,) of the last valid place of each row of (B, T)."""
+    places = torch.arange(valid.shape[1], device=valid.device)
+    return (places * valid).argmax(dim=1)
+
+
+def choose(logits, allowed, temperature, generator):
+    """One id a row from logits (B, V): the largest, or drawn at a temperature above 0."""
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed, float("-inf"))
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    share = (logits.float() / temperature).softmax(dim=-1)
+    return torch.multinomial(share, 1, generator=generator)[:, 0]
+
+
+def check_batch(batch, config):
+    """Raise ConfigError where a batch does not fit the config's sizes."""
+    def must(ok, thing, expected, received, way_out):
+        if not ok:
+            raise ConfigError(say(thing, expected, received, way_out))
+
+    px, C = config.vision.image_size, len(config.cameras)
+    must(batch.images.shape[1:] == (C, 3, px, px), "batch.images",
+         f"(B, {C}, 3, {px}, {px})", tuple(batch.images.shape),
+         "make the batch with the Collator of the same config")
+    must(int(batch.tokens.max()) < config.vocabulary.size, "batch.tokens",
+         f"ids below {config.vocabulary.size}", int(batch.tokens.max()),
+         "use the tokenizer that the model was trained with")
+    if batch.actions is not None:
+        shape = (config.horizon, config.action_size)
+        must(batch.actions.shape[1:] == shape, "batch.actions", f"(B, {shape[0]}, {shape[1]})",
+             tuple(batch.actions.shape), "make the batch with the Collator of the same config")

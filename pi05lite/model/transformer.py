@@ -1,0 +1,73 @@
+"""A stack of layers: the VLM's decoder and the action expert are both made of it."""
+
+import torch
+from torch import nn
+
+from pi05lite.model.layers import Attention, FeedForward, RMSNorm, rotary
+
+
+def add(x, branch, gate):
+    """The residual sum; a gate (adaptive norms only) scales what the branch adds."""
+    return x + branch if gate is None else x + gate * branch
+
+
+class Layer(nn.Module):
+    """Norm, attention, norm, feed-forward, each added to the stream."""
+
+    def __init__(self, c, cond_width=None, norm=RMSNorm, attention=Attention,
+                 feed_forward=FeedForward):
+        super().__init__()
+        self.attention_norm = norm(c.width, cond_width)
+        self.attention = attention(c.width, c.heads, c.kv_heads, c.head_dim)
+        self.feed_forward_norm = norm(c.width, cond_width)
+        self.feed_forward = feed_forward(c.width, c.mlp)
+
+    def forward(self, x, bias, turn, past=None, cond=None, record=None):
+        """x (B, T, D) -> (B, T, D), and the layer's keys and values (cached ones included)."""
+        y, gate = self.attention_norm(x, cond)
+        y, keys_values = self.attention(y, bias, turn, past, record)
+        x = add(x, y, gate)
+        y, gate = self.feed_forward_norm(x, cond)
+        return add(x, self.feed_forward(y), gate), keys_values
+
+
+class Transformer(nn.Module):
+    """`depth` layers and a final norm; keys and values of a prefix may be handed in per layer."""
+
+    def __init__(self, c, theta=10_000.0, cond_width=None, norm=RMSNorm, attention=Attention,
+                 feed_forward=FeedForward):
+        super().__init__()
+        self.head_dim, self.theta = c.head_dim, theta
+        self.layers = nn.ModuleList(
+            Layer(c, cond_width, norm, attention, feed_forward) for _ in range(c.depth))
+        self.norm = norm(c.width, cond_width)
+
+    def forward(self, x, bias, positions, past=None, cond=None, record=None):
+        """Run the stack.
+
+        x (B, T, D); bias (B, 1, T, S); positions (B, T); past: one (keys, values) pair a layer, or
+        None; cond (B, D') for adaptive norms; record: a list that gets one dict a layer.
+        Returns the normed hidden states (B, T, D) and one (keys, values) pair a layer.
+        """
+        turn = rotary(positions, self.head_dim, self.theta)
+        cache = []
+        for i, layer in enumerate(self.layers):
+            notes = None if record is None else {"input": x}
+            x, keys_values = layer(x, bias, turn, past[i] if past else None, cond, notes)
+            cache.append(keys_values)
+            if record is not None:
+                record.append(notes)
+        return self.norm(x, cond)[0], cache
+
+
+@torch.no_grad()
+def init_linears(module):
+    """Draw every linear weight from N(0, 1/inputs), biases 0, as openpi's JAX code starts them.
+
+    Weights that are 0 stay 0: adaptive norms start closed.
+    """
+    for m in module.modules():
+        if isinstance(m, nn.Linear) and (m.weight.is_meta or m.weight.any()):
+            m.weight.normal_(0, m.in_features**-0.5)
+            if m.bias is not None:
+                m.bias.zero_()

@@ -1,0 +1,144 @@
+"""Two-level inference with one set of weights: say the subtask, then act on it.
+
+pi(a, l' | o, l) = pi(a | o, l') pi(l' | o, l): the subtask l' is read from the overall prompt l,
+the actions from the subtask alone (pi0.5, section IV-B). Chunks are renewed more often.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from pi05lite.config import Config
+from pi05lite.data.examples import Example
+from pi05lite.errors import ConfigError, say
+from pi05lite.model import flow
+from pi05lite.model.pi05 import Pi05
+from pi05lite.processor import Processor
+from pi05lite.tokens.vocabulary import EOS
+
+
+@dataclass
+class Observation:
+    """What a robot senses: pictures by camera slot, uint8 (px, px, 3), and its state (S,)."""
+
+    robot: str
+    images: dict
+    state: np.ndarray
+
+
+@dataclass
+class Chunk:
+    """What `act` returns: actions (H, A) in the robot's units, and the subtask they follow."""
+
+    actions: np.ndarray
+    subtask: str
+    path: list = field(repr=False, default_factory=list)  # normalised x at each step, noise first
+
+
+class Policy:
+    """A trained pi0.5 with its processor, ready to be asked.
+
+    subtask_every: chunks that follow one subtask before it is asked for again; steps: denoising
+    steps of a chunk.
+    """
+
+    def __init__(self, model, processor, subtask_every=2, steps=10, solver=flow.euler):
+        self.model, self.processor = model.eval(), processor
+        self.subtask_every, self.steps, self.solver = subtask_every, steps, solver
+        self.reset()
+
+    def reset(self):
+        """Forget the running subtask, at the start of an episode."""
+        self.running, self.asked, self.age = None, None, 0
+
+    def batch(self, observation, text, level):
+        """The batch of one for an observation and a text."""
+        example = Example("", level, text, observation.images, observation.robot,
+                          observation.state)
+        device = next(self.model.parameters()).device
+        return self.processor.collate([example]).to(device)
+
+    def text_ids(self):
+        """(V,) bool: the ids that may stand in an answer (words, boxes, the end)."""
+        v = self.model.config.vocabulary
+        allowed = torch.ones(v.size, dtype=torch.bool)
+        allowed[v.text:v.text + v.actions] = False
+        allowed[self.processor.text.size:v.text] = False
+        return allowed.to(next(self.model.parameters()).device)
+
+    def action_ids(self):
+        """(V,) bool: the ids that may stand in a discrete chunk, and the end."""
+        v = self.model.config.vocabulary
+        allowed = torch.zeros(v.size, dtype=torch.bool)
+        first = v.action_id(self.processor.actions.vocabulary_size - 1)
+        allowed[first:v.text + v.actions] = True
+        allowed[EOS] = True
+        return allowed.to(next(self.model.parameters()).device)
+
+    def subtask(self, observation, prompt, limit=24, temperature=0.0, generator=None):
+        """High level: the overall prompt and the pictures -> what to do next, in words."""
+        ids = self.model.generate(self.batch(observation, prompt, "high"), EOS, limit,
+                                  self.text_ids(), temperature, generator)[0].tolist()
+        return self.processor.text.decode([i for i in ids if i < self.processor.text.size]).strip()
+
+    def act(self, observation, prompt, seed=0):
+        """Both levels: renew the subtask where it is due, then one chunk for it."""
+        if prompt != self.asked or self.age % self.subtask_every == 0:
+            self.running, self.asked, self.age = self.subtask(observation, prompt), prompt, 0
+        self.age += 1
+        return self.follow(observation, self.running, seed)
+
+    def follow(self, observation, subtask, seed=0):
+        """Low level: one chunk for a subtask, by flow matching."""
+        points = self.denoise(self.batch(observation, subtask, "low"), observation.robot, seed)
+        points = [x[0].cpu().numpy() for x in points]
+        actions = self.processor.physical_actions(points[-1], observation.robot,
+                                                  observation.state)
+        return Chunk(actions, subtask, points)
+
+    def denoise(self, batch, robot, seed=0, samples=1):
+        """`samples` chunks for a batch of one from seeded noise: every x (samples, H, A)."""
+        c, generator = self.model.config, torch.Generator().manual_seed(seed)
+        noise = torch.randn(samples, c.horizon, c.action_size, generator=generator)
+        with torch.inference_mode():
+            prefix = self.model.prefix(batch).repeat(samples)
+            mask = self.processor.size_mask(robot).to(noise.device)
+            return self.model.sample(prefix, self.steps, noise, mask, solver=self.solver)
+
+    def follow_tokens(self, observation, subtask, limit=None, temperature=0.0, generator=None):
+        """Low level by discrete action tokens: actions (H, A) in the robot's units, and whether the
+        tokens were well formed."""
+        if self.processor.actions is None:
+            raise ConfigError(say("action tokenizer", "one", None,
+                                  "this checkpoint has none: use `follow`"))
+        c, batch = self.model.config, self.batch(observation, subtask, "low")
+        limit = limit or c.max_tokens - batch.tokens.shape[1]
+        ids = self.model.generate(batch, EOS, limit, self.action_ids(), temperature, generator)
+        chunk, ok = self.processor.chunk_of_tokens([i for i in ids[0].tolist() if i != EOS])
+        return self.processor.physical_actions(chunk, observation.robot, observation.state), ok
+
+
+def load(path, device="cpu", build=Pi05, **options):
+    """The policy saved in a checkpoint folder, or in the newest checkpoint of a run folder.
+
+    Raises ConfigError where the folder holds no whole checkpoint or does not fit.
+    """
+    from pi05lite.train.checkpoint import newest
+
+    folder = newest(path)
+    config = Config.from_json((folder / "config.json").read_text())
+    model = build(config)
+    weights = load_file(folder / "model.safetensors")
+    ours = model.state_dict()
+    missing = set(ours) ^ set(weights)
+    wrong = [k for k in ours if k in weights and weights[k].shape != ours[k].shape]
+    if missing or wrong:
+        raise ConfigError(say(f"{folder / 'model.safetensors'}",
+                              "the tensors of the model that its config.json describes",
+                              f"missing or unexpected: {sorted(missing)[:5]}, "
+                              f"other shapes: {wrong[:5]}",
+                              "load it with the same parts that it was trained with (build=...)"))
+    model.load_state_dict(weights)
+    return Policy(model.to(device), Processor.load(folder, config), **options)

@@ -1,0 +1,183 @@
+"""Between the world and the model: examples to a Batch, model output back to words and actions.
+
+It holds what a checkpoint needs besides weights: both tokenizers and each robot's statistics.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pi05lite.data.images import to_float
+from pi05lite.data.robots import Robot
+from pi05lite.data.stats import DatasetStats
+from pi05lite.errors import ConfigError, say
+from pi05lite.model.batch import Batch
+from pi05lite.tokens import actions as action_tokenizers
+from pi05lite.tokens.boxes import encode_boxes
+from pi05lite.tokens.prompt import question_prompt, robot_prompt, sequence
+from pi05lite.tokens.text import TextTokenizer
+
+
+class Processor:
+    """Turns examples into batches of the config's sizes and normalised units, and back.
+
+    text: TextTokenizer; actions: an ActionTokenizer or None (no discrete actions);
+    robots: name -> Robot; sources: names of the mixture's sources, for losses per source.
+    """
+
+    def __init__(self, config, text, actions, robots, sources=()):
+        self.config, self.text, self.actions = config, text, actions
+        self.robots, self.sources = dict(robots), list(sources)
+        self.cut = Counter()  # source -> examples whose action tokens did not fit max_tokens
+        # One shape for the action tokenizer: narrower robots get zeros behind their own numbers.
+        self.token_width = max((r.action_size for r in self.robots.values()), default=0)
+        self._check()
+
+    def _check(self):
+        c = self.config
+        sizes = {"text": self.text.size,
+                 "actions": self.actions.vocabulary_size if self.actions else 0}
+        for name, size in sizes.items():
+            room = getattr(c.vocabulary, name)
+            if size > room:
+                raise ConfigError(say(f"{name} tokenizer", f"at most {room} ids", size,
+                                      f"raise config.vocabulary.{name} or train a smaller one"))
+        for robot in self.robots.values():
+            if robot.action_size > c.action_size:
+                raise ConfigError(say(f"action size of {robot.name}", f"<= {c.action_size}",
+                                      robot.action_size, "raise config.action_size"))
+            if not set(robot.cameras) <= set(c.cameras):
+                raise ConfigError(say(f"camera slots of {robot.name}", f"some of {c.cameras}",
+                                      tuple(robot.cameras), "map its cameras to those slots"))
+
+    def robot(self, name):
+        """The robot of that name; raises ConfigError where its statistics are not known."""
+        if name not in self.robots:
+            raise ConfigError(say("robot", f"one of {sorted(self.robots)}", name,
+                                  "train with it, or add its Robot to the processor"))
+        return self.robots[name]
+
+    # ---- examples to tensors ---------------------------------------------------------------
+
+    def prompt_ids(self, example):
+        """Ids of the prompt: the text with the state in bins, or a question."""
+        if example.level == "words":
+            return self.text.encode(question_prompt(example.text))
+        state = self.robot(example.robot).stats.state.normalize(example.state)
+        return self.text.encode(
+            robot_prompt(example.text, state, example.level, self.config.state_bins))
+
+    def answer_ids(self, example):
+        """Ids of what is to be said: boxes first, then words (pi0.5, section IV-C)."""
+        if example.answer is None and example.objects is None:
+            return None
+        ids = encode_boxes(example.objects or [], self.text, self.config.vocabulary)
+        if example.answer:
+            ids += self.text.encode((" ; " if ids else "") + example.answer)
+        return ids
+
+    def normal_actions(self, example):
+        """The chunk (H, A') in [-1, 1]."""
+        return self.robot(example.robot).to_model(example.actions, example.state)
+
+    def action_ids(self, example):
+        """Ids of the chunk as discrete tokens, in the action range of the vocabulary."""
+        if example.actions is None or self.actions is None:
+            return None
+        chunk = self.normal_actions(example)
+        chunk = np.pad(chunk, ((0, 0), (0, self.token_width - chunk.shape[1])))
+        tokens = self.actions.encode(chunk[None], example.steps[None])[0]
+        return [self.config.vocabulary.action_id(t) for t in tokens]
+
+    def chunk_of_tokens(self, ids):
+        """Ids in the action range -> the chunk (H, A) they spell, and if they are well formed."""
+        tokens = [self.config.vocabulary.action_token(i) for i in ids]
+        chunk, ok = self.actions.decode([tokens], self.config.horizon, self.token_width)
+        return chunk[0], bool(ok[0])
+
+    def sequence(self, example):
+        """The ids, kinds and targets of one example, within max_tokens."""
+        s = sequence(self.prompt_ids(example), self.answer_ids(example), self.action_ids(example))
+        room = self.config.max_tokens
+        if len(s.tokens) > room:
+            if not s.target[room]:  # the prompt itself is too long: nothing sensible can be cut
+                raise ConfigError(say(f"prompt of {example.source}", f"at most {room} tokens",
+                                      s.target.index(True) if True in s.target else len(s.tokens),
+                                      "raise config.max_tokens, or a larger text vocabulary"))
+            self.cut[example.source] += 1
+        return s
+
+    def collate(self, examples):
+        """Examples to a Batch padded to the longest, on the CPU."""
+        c = self.config
+        sequences = [self.sequence(e) for e in examples]
+        B, L = len(examples), min(max(len(s.tokens) for s in sequences), c.max_tokens)
+        px = c.vision.image_size
+        images = torch.zeros(B, len(c.cameras), 3, px, px)
+        image_mask = torch.zeros(B, len(c.cameras), dtype=torch.bool)
+        tokens, kinds = torch.zeros(B, L, dtype=torch.long), torch.zeros(B, L, dtype=torch.long)
+        valid, target = tokens.bool(), tokens.bool()
+        actions = torch.zeros(B, c.horizon, c.action_size)
+        action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
+        for b, (example, s) in enumerate(zip(examples, sequences)):
+            for slot, image in example.images.items():
+                k = c.cameras.index(slot)
+                images[b, k] = torch.from_numpy(to_float(image)).permute(2, 0, 1)
+                image_mask[b, k] = True
+            n = min(len(s.tokens), L)
+            tokens[b, :n], kinds[b, :n] = torch.tensor(s.tokens[:n]), torch.tensor(s.kinds[:n])
+            valid[b, :n], target[b, :n] = True, torch.tensor(s.target[:n])
+            if example.actions is not None:
+                size = example.actions.shape[1]
+                actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))
+                action_mask[b, :, :size] = torch.as_tensor(example.steps)[:, None]
+        source = [self.sources.index(e.source) if e.source in self.sources else -1
+                  for e in examples]
+        return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
+                     torch.tensor(source))
+
+    # ---- tensors back to the world ---------------------------------------------------------
+
+    def physical_actions(self, chunk, robot, state):
+        """A normalised chunk (H, A) -> (H, A') float32 in the robot's own units."""
+        r = self.robot(robot)
+        return r.from_model(np.asarray(chunk)[:, :r.action_size], state)
+
+    def size_mask(self, robot):
+        """(1, A) bool: the action sizes that the robot has."""
+        mask = torch.zeros(1, self.config.action_size, dtype=torch.bool)
+        mask[:, :self.robot(robot).action_size] = True
+        return mask
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def save(self, folder):
+        """Write tokenizers and robots into a folder."""
+        folder = Path(folder)
+        self.text.save(folder / "text.json")
+        if self.actions is not None:
+            self.actions.save(folder / "actions")
+        for robot in self.robots.values():
+            robot.stats.save(folder / f"stats.{robot.name}.json")
+        table = {"sources": self.sources,
+                 "robots": {r.name: {"cameras": r.cameras, "fps": r.fps, "relative": r.relative}
+                            for r in self.robots.values()}}
+        (folder / "processor.json").write_text(json.dumps(table, indent=2))
+
+    @staticmethod
+    def load(folder, config):
+        """The processor that `save` wrote."""
+        folder = Path(folder)
+        table = json.loads((folder / "processor.json").read_text())
+        robots = {}
+        for name, r in table["robots"].items():
+            stats = DatasetStats.load(folder / f"stats.{name}.json")
+            relative = tuple(map(tuple, r["relative"]))
+            robots[name] = Robot(name, stats, r["cameras"], r["fps"], relative)
+        actions = folder / "actions"
+        return Processor(config, TextTokenizer.load(folder / "text.json"),
+                         action_tokenizers.load(actions) if actions.exists() else None,
+                         robots, table["sources"])

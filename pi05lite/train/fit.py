@@ -1,0 +1,148 @@
+"""Run a recipe: mixture -> batches -> Lightning -> checkpoints that appear whole."""
+
+import csv
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, IterableDataset
+
+from pi05lite.config import Config, differences
+from pi05lite.errors import ConfigError, say
+from pi05lite.model.pi05 import check_batch
+from pi05lite.policy import Policy
+from pi05lite.train.checkpoint import FolderCheckpoints, newest
+from pi05lite.train.module import TrainingModule
+
+
+class Stream(IterableDataset):
+    """Batches of a mixture from a given step on; several devices take turns in one global batch."""
+
+    def __init__(self, mixture, collate, batch_size, steps, start=0, rank=0, world=1):
+        self.mixture, self.collate = mixture, collate
+        self.batch_size, self.steps, self.start = batch_size, steps, start
+        self.rank, self.world = rank, world
+
+    def __iter__(self):
+        info = torch.utils.data.get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        for step in range(self.start + worker, self.steps, workers):
+            first = step * self.batch_size
+            examples = range(first + self.rank, first + self.batch_size, self.world)
+            yield self.collate([self.mixture[i] for i in examples])
+
+
+class BatchesFromStep(pl.LightningDataModule):
+    """Starts the stream where the trainer stands, so a resumed run sees what comes next."""
+
+    def __init__(self, mixture, processor, recipe, workers=0):
+        super().__init__()
+        self.mixture, self.processor, self.recipe = mixture, processor, recipe
+        self.workers = workers
+
+    def train_dataloader(self):
+        r, trainer = self.recipe, self.trainer
+        stream = Stream(self.mixture, self.processor.collate, r.batch_size, r.steps,
+                        trainer.global_step, trainer.global_rank, trainer.world_size)
+        return DataLoader(stream, batch_size=None, num_workers=self.workers)
+
+
+def fit(model, processor, mixture, recipe, out, until=None, resume=True, progress=True, workers=0,
+        tensorboard=True, callbacks=(), **trainer):
+    """Train `model` in place by `recipe` and return its Policy (averaged weights).
+
+    out: run folder for checkpoints and logs. Where it holds a checkpoint of the same recipe, the
+    run goes on from there (resume=False refuses instead of overwriting). until: stop at this step
+    and save, to go on later; None: the recipe's last. `trainer` goes to lightning.Trainer: devices,
+    strategy, precision, ... Raises ConfigError on a mismatch of data, config or recipe before
+    anything is trained.
+    """
+    out, stop = Path(out), min(until or recipe.steps, recipe.steps)
+    start = checkpoint_to_resume(out, model.config, recipe, resume)
+    check_batch(processor.collate([mixture[i] for i in range(4)]), model.config)
+    if recipe.new_expert and start is None:
+        torch.manual_seed(recipe.seed)
+        model.new_expert()
+    save = ModelCheckpoint(out, filename="step-{step:06d}", auto_insert_metric_name=False,
+                           every_n_train_steps=min(recipe.save_every, stop), save_top_k=2,
+                           monitor="step", mode="max", enable_version_counter=False)
+    save.FILE_EXTENSION = ""
+    bars = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    quiet()
+    model.train()
+    runner = pl.Trainer(
+        max_steps=stop, default_root_dir=out, num_sanity_val_steps=0,
+        logger=loggers(out, start, tensorboard), log_every_n_steps=10, enable_progress_bar=progress,
+        enable_model_summary=False, use_distributed_sampler=False,
+        plugins=[FolderCheckpoints(lambda folder: describe(folder, model, processor, recipe))],
+        callbacks=[*bars, save, WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)),
+                   *callbacks],
+        **{"accelerator": "auto", "devices": 1, **trainer})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*exists and is not empty.*")
+        runner.fit(TrainingModule(model, recipe, mixture.names),
+                   datamodule=BatchesFromStep(mixture, processor, recipe, workers), ckpt_path=start)
+    return Policy(model, processor)
+
+
+def quiet():
+    """Keep Lightning's notes on devices and tips out of notebooks."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def describe(folder, model, processor, recipe):
+    """Write config, processor and recipe files into a checkpoint folder."""
+    (folder / "config.json").write_text(model.config.to_json())
+    (folder / "recipe.json").write_text(json.dumps(vars(recipe), indent=2))
+    processor.save(folder)
+
+
+def checkpoint_to_resume(out, config, recipe, resume):
+    """The newest checkpoint in `out`, after checking that this run may go on from it, or None."""
+    if not list(out.glob("step-*[0-9]")):
+        return None
+    folder = newest(out)
+    if not resume:
+        raise ConfigError(say(f"run folder {out}", "an empty one, since resume=False",
+                              f"checkpoint {folder.name}", "choose another folder or resume"))
+    saved = json.loads((folder / "recipe.json").read_text())
+    now = json.loads(json.dumps(vars(recipe)))
+    unlike = differences(Config.from_json((folder / "config.json").read_text()), config)
+    unlike += [f"recipe.{k}: {saved.get(k)} against {v}" for k, v in now.items()
+               if saved.get(k) != v]
+    if unlike:
+        raise ConfigError(say(f"checkpoint {folder}", "the config and recipe of this run",
+                              "; ".join(unlike), "use another run folder for another recipe"))
+    return folder
+
+
+def loggers(out, start, tensorboard):
+    """CSV and TensorBoard logs; a resumed run writes a CSV of its own beside the earlier one."""
+    step = 0 if start is None else int(start.name[5:])
+    kinds = [CSVLogger(out, name="", version=f"log-{step:06d}")]
+    if tensorboard:
+        kinds.append(TensorBoardLogger(out, name="", version="tensorboard"))
+    return kinds
+
+
+def history(out):
+    """The logged losses of a run: name -> list of (step, value), resumed parts joined."""
+    rows = {}
+    for path in sorted(Path(out).glob("log-*/metrics.csv")):
+        start = int(path.parent.name[4:])
+        for name in rows:  # steps that were run again after a kill count once
+            rows[name] = [(s, v) for s, v in rows[name] if s < start]
+        with open(path) as f:
+            for row in csv.DictReader(f):
+                for name, value in row.items():
+                    if value and name not in ("step", "epoch"):
+                        rows.setdefault(name, []).append((int(row["step"]), float(value)))
+    return rows

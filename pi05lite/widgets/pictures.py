@@ -1,0 +1,153 @@
+"""Pictures: functions from arrays to plain plotly Figures. Frames inside, no kernel needed."""
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+# One colour-blind-safe set (Okabe and Ito) that reads on light and on dark paper.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+TRUTH = "#808080"
+LAYOUT = dict(template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(127,127,127,0.08)",
+              font=dict(color="#7a7a7a", size=12), margin=dict(l=50, r=20, t=60, b=40))
+
+
+def grid(count, columns=4):
+    """Rows and columns for `count` small plots."""
+    columns = min(columns, count)
+    return -(-count // columns), columns
+
+
+def denoising_figure(trace, title="denoising one chunk"):
+    """A slider over flow time: each action dimension over the chunk, K samples, the truth.
+
+    trace: pi05lite.trace.Trace. Works in a saved notebook without a kernel.
+    """
+    A = len(trace.names)
+    rows, columns = grid(A)
+    figure = make_subplots(rows, columns, subplot_titles=trace.names, shared_xaxes=True,
+                           vertical_spacing=0.3 / rows, horizontal_spacing=0.05)
+    for a in range(A):
+        place = dict(row=a // columns + 1, col=a % columns + 1)
+        if trace.truth is not None:
+            figure.add_scatter(x=trace.seconds, y=trace.truth[:, a], name="what was done",
+                               line=dict(color=TRUTH, width=3, dash="dot"), legendgroup="truth",
+                               showlegend=a == 0, **place)
+        for k in range(trace.path.shape[1]):
+            figure.add_scatter(x=trace.seconds, y=trace.path[0, k, :, a], name=f"noise {k + 1}",
+                               line=dict(color=COLORS[k % len(COLORS)], width=1.5),
+                               legendgroup=f"{k}", showlegend=a == 0, **place)
+    moving = [i for i, line in enumerate(figure.data) if line.legendgroup != "truth"]
+    figure.frames = [go.Frame(name=f"{tau:.2f}", traces=moving,
+                              data=[go.Scatter(y=y) for y in lines(trace, n)])
+                     for n, tau in enumerate(trace.tau)]
+    limit = 1.15 * max(1.0, float(np.abs(trace.path).max()))
+    figure.update_yaxes(range=[-limit, limit], zeroline=False)
+    figure.update_xaxes(title="seconds", row=rows)
+    figure.update_layout(title=title, height=190 * rows + 170, **LAYOUT, **scrubber(figure.frames),
+                         legend=dict(orientation="h", x=1, xanchor="right", y=1.0 + 0.22 / rows))
+    return figure
+
+
+def lines(trace, n):
+    """The y values of all moving lines at step n, in the order they were added."""
+    return [trace.path[n, k, :, a] for a in range(len(trace.names))
+            for k in range(trace.path.shape[1])]
+
+
+def scrubber(frames):
+    """A slider with a stop for each frame and a play button."""
+    jump = dict(mode="immediate", frame=dict(duration=0, redraw=False),
+                transition=dict(duration=0))
+    play = dict(fromcurrent=False, frame=dict(duration=250, redraw=False),
+                transition=dict(duration=150))
+    stops = [dict(method="animate", label=f.name, args=[[f.name], jump]) for f in frames]
+    return dict(
+        sliders=[dict(steps=stops, currentvalue=dict(prefix="flow time "), pad=dict(t=45),
+                      x=0.12, len=0.88)],
+        updatemenus=[dict(type="buttons", x=0.0, y=0, xanchor="left", yanchor="top",
+                          pad=dict(t=50), showactive=False,
+                          buttons=[dict(label="play", method="animate", args=[None, play])])])
+
+
+def loss_figure(history, names=("text", "tokens", "flow"), title="loss"):
+    """Logged losses over steps; history: name -> list of (step, value)."""
+    figure = go.Figure()
+    for color, name in zip(COLORS, [n for n in names if history.get(n)]):
+        steps, values = zip(*history[name])
+        figure.add_scatter(x=steps, y=values, name=name, line=dict(color=color))
+    figure.update_yaxes(type="log")
+    figure.update_xaxes(title="step")
+    figure.update_layout(title=title, height=320, **LAYOUT)
+    return figure
+
+
+def contact_sheet(images, title=""):
+    """Pictures side by side; images: caption -> uint8 (h, w, 3)."""
+    figure = make_subplots(1, len(images), subplot_titles=list(images), horizontal_spacing=0.01)
+    for k, image in enumerate(images.values()):
+        figure.add_image(z=image, row=1, col=k + 1)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.update_layout(title=title, height=300, **LAYOUT)
+    return figure
+
+
+def bars(table, title="", y=""):
+    """Grouped bars with intervals; table: group -> {name: (value, low, high)}."""
+    figure = go.Figure()
+    names = list(dict.fromkeys(n for row in table.values() for n in row))
+    for color, name in zip(COLORS, names):
+        groups = [g for g in table if name in table[g]]
+        value, low, high = np.array([table[g][name] for g in groups]).T
+        figure.add_bar(x=groups, y=value, name=name, marker_color=color,
+                       error_y=dict(array=high - value, arrayminus=value - low, color="#7a7a7a"))
+    figure.update_layout(title=title, barmode="group", height=380, yaxis_title=y, **LAYOUT)
+    return figure
+
+
+def episode_figure(seconds, values, names, title=""):
+    """Numbers of an episode over time, one line each; seconds (T,), values (T, n)."""
+    figure = go.Figure()
+    for k, name in enumerate(names):
+        figure.add_scatter(x=seconds, y=values[:, k], name=name,
+                           line=dict(color=COLORS[k % len(COLORS)],
+                                     dash="solid" if k < len(COLORS) else "dot"))
+    figure.update_xaxes(title="seconds")
+    figure.update_layout(title=title, height=320, **LAYOUT)
+    return figure
+
+
+def compare_chunks(seconds, chunks, names, title=""):
+    """Several chunks of the same moment; chunks: label -> (H, A)."""
+    rows, columns = grid(len(names))
+    figure = make_subplots(rows, columns, subplot_titles=names, shared_xaxes=True,
+                           vertical_spacing=0.3 / rows, horizontal_spacing=0.05)
+    for k, (label, chunk) in enumerate(chunks.items()):
+        for a in range(len(names)):
+            figure.add_scatter(x=seconds, y=chunk[:, a], name=label, legendgroup=label,
+                               showlegend=a == 0, row=a // columns + 1, col=a % columns + 1,
+                               line=dict(color=COLORS[k], dash="dot" if k == 0 else "solid"))
+    figure.update_layout(title=title, height=170 * rows + 130, **LAYOUT)
+    return figure
+
+
+def mask_figure(mask, labels, title="who looks at whom"):
+    """Block picture of an attention mask: mask (rows, columns) bool, labels: one kind a column.
+
+    Rows are the last len(mask) tokens of the sequence.
+    """
+    starts = [i for i, name in enumerate(labels) if i == 0 or labels[i - 1] != name]
+    middle = [(i + j - 1) / 2 for i, j in zip(starts, [*starts[1:], len(labels)])]
+    figure = go.Figure(go.Heatmap(
+        z=mask.astype(np.uint8), zmin=0, zmax=1, showscale=False, xgap=0.5, ygap=0.5,
+        colorscale=[[0, "rgba(127,127,127,0.15)"], [1, COLORS[0]]],
+        hovertemplate="row %{y} looks at %{x}: %{z}<extra></extra>"))
+    names = [labels[i] for i in starts]
+    figure.update_xaxes(tickvals=middle, ticktext=names, side="top", title="is looked at")
+    figure.update_yaxes(tickvals=middle, ticktext=names, autorange="reversed", title="looks")
+    for i in starts[1:]:
+        figure.add_hline(i - 0.5, line_color="#7a7a7a", line_width=1)
+        figure.add_vline(i - 0.5, line_color="#7a7a7a", line_width=1)
+    figure.update_layout(title=title, width=620, height=620,
+                         **{**LAYOUT, "margin": dict(l=90, r=20, t=110, b=20)})
+    return figure
