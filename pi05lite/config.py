@@ -82,15 +82,15 @@ class Config:
     @staticmethod
     def from_json(text: str) -> "Config":
         """The config that `to_json` wrote; unknown or missing names raise ConfigError."""
-        values = json.loads(text)
         parts = {"vision": VisionConfig, "vlm": TransformerConfig, "expert": TransformerConfig,
                  "vocabulary": Vocabulary}
         try:
+            values = json.loads(text)
             for name, part in parts.items():
                 values[name] = part(**values[name])
             values["cameras"] = tuple(values["cameras"])
             return Config(**values)
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, json.JSONDecodeError) as error:
             raise ConfigError(say("config.json", "the fields of pi05lite.config.Config", error,
                                   "load it with the pi05lite version that wrote it")) from error
 

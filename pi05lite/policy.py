@@ -16,7 +16,7 @@ from pi05lite.errors import ConfigError, say
 from pi05lite.model import flow
 from pi05lite.model.pi05 import Pi05
 from pi05lite.processor import Processor
-from pi05lite.tokens.vocabulary import EOS
+from pi05lite.tokens.vocabulary import BOS, EOS, PAD, UNK
 
 
 @dataclass
@@ -66,6 +66,7 @@ class Policy:
         allowed = torch.ones(v.size, dtype=torch.bool)
         allowed[v.text:v.text + v.actions] = False
         allowed[self.processor.text.size:v.text] = False
+        allowed[[PAD, BOS, UNK]] = False
         return allowed.to(next(self.model.parameters()).device)
 
     def action_ids(self):
@@ -79,9 +80,14 @@ class Policy:
 
     def subtask(self, observation, prompt, limit=24, temperature=0.0, generator=None):
         """High level: the overall prompt and the pictures -> what to do next, in words."""
-        ids = self.model.generate(self.batch(observation, prompt, "high"), EOS, limit,
-                                  self.text_ids(), temperature, generator)[0].tolist()
-        return self.processor.text.decode([i for i in ids if i < self.processor.text.size]).strip()
+        batch = self.batch(observation, prompt, "high")
+        return self.answers(batch, limit, temperature, generator)[0]
+
+    def answers(self, batch, limit=24, temperature=0.0, generator=None):
+        """What the model writes behind each prompt of a batch, as a list of texts."""
+        ids = self.model.generate(batch, EOS, limit, self.text_ids(), temperature, generator)
+        words = self.processor.text
+        return [words.decode([i for i in row if i < words.size]).strip() for row in ids.tolist()]
 
     def act(self, observation, prompt, seed=0):
         """Both levels: renew the subtask where it is due, then one chunk for it."""
@@ -114,7 +120,7 @@ class Policy:
             raise ConfigError(say("action tokenizer", "one", None,
                                   "this checkpoint has none: use `follow`"))
         c, batch = self.model.config, self.batch(observation, subtask, "low")
-        limit = limit or c.max_tokens - batch.tokens.shape[1]
+        limit = c.max_tokens - batch.tokens.shape[1] if limit is None else limit
         ids = self.model.generate(batch, EOS, limit, self.action_ids(), temperature, generator)
         chunk, ok = self.processor.chunk_of_tokens([i for i in ids[0].tolist() if i != EOS])
         return self.processor.physical_actions(chunk, observation.robot, observation.state), ok

@@ -31,7 +31,7 @@ class Processor:
     def __init__(self, config, text, actions, robots, sources=()):
         self.config, self.text, self.actions = config, text, actions
         self.robots, self.sources = dict(robots), list(sources)
-        self.cut = Counter()  # source -> examples whose action tokens did not fit max_tokens
+        self.cut = Counter()  # source -> examples whose answer or actions did not fit max_tokens
         # One shape for the action tokenizer: narrower robots get zeros behind their own numbers.
         self.token_width = max((r.action_size for r in self.robots.values()), default=0)
         self._check()
@@ -67,6 +67,8 @@ class Processor:
         if example.level == "words":
             return self.text.encode(question_prompt(example.text))
         state = self.robot(example.robot).stats.state.normalize(example.state)
+        if example.blur is not None:
+            state = state + example.blur
         return self.text.encode(
             robot_prompt(example.text, state, example.level, self.config.state_bins))
 
@@ -101,14 +103,25 @@ class Processor:
     def sequence(self, example):
         """The ids, kinds and targets of one example, within max_tokens."""
         s = sequence(self.prompt_ids(example), self.answer_ids(example), self.action_ids(example))
-        room = self.config.max_tokens
+        room, prompt = self.config.max_tokens, len(s.tokens) - sum(s.target)
+        most = room - any(s.target)  # room for at least one token to be predicted
+        if prompt > most:
+            raise ConfigError(say(f"prompt of {example.source}", f"at most {most} tokens", prompt,
+                                  "raise config.max_tokens, or train a larger text vocabulary"))
         if len(s.tokens) > room:
-            if not s.target[room]:  # the prompt itself is too long: nothing sensible can be cut
-                raise ConfigError(say(f"prompt of {example.source}", f"at most {room} tokens",
-                                      s.target.index(True) if True in s.target else len(s.tokens),
-                                      "raise config.max_tokens, or a larger text vocabulary"))
             self.cut[example.source] += 1
         return s
+
+    def slot(self, source, name, image):
+        """The place of a camera slot; ConfigError for an unknown one or a picture of other size."""
+        px = self.config.vision.image_size
+        if name not in self.config.cameras:
+            raise ConfigError(say(f"camera slot of {source}", f"one of {self.config.cameras}", name,
+                                  "map the camera to one of the config's slots"))
+        if np.shape(image) != (px, px, 3):
+            raise ConfigError(say(f"picture {name} of {source}", f"shape {(px, px, 3)}",
+                                  np.shape(image), "make it square with pi05lite.data.images.fit"))
+        return self.config.cameras.index(name)
 
     def collate(self, examples):
         """Examples to a Batch padded to the longest, on the CPU."""
@@ -124,7 +137,7 @@ class Processor:
         action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
         for b, (example, s) in enumerate(zip(examples, sequences)):
             for slot, image in example.images.items():
-                k = c.cameras.index(slot)
+                k = self.slot(example.source, slot, image)
                 images[b, k] = torch.from_numpy(to_float(image)).permute(2, 0, 1)
                 image_mask[b, k] = True
             n = min(len(s.tokens), L)
@@ -163,7 +176,8 @@ class Processor:
         for robot in self.robots.values():
             robot.stats.save(folder / f"stats.{robot.name}.json")
         table = {"sources": self.sources,
-                 "robots": {r.name: {"cameras": r.cameras, "fps": r.fps, "relative": r.relative}
+                 "robots": {r.name: {"cameras": r.cameras, "fps": r.fps, "relative": r.relative,
+                                     "remember": r.remember}
                             for r in self.robots.values()}}
         (folder / "processor.json").write_text(json.dumps(table, indent=2))
 
@@ -176,7 +190,8 @@ class Processor:
         for name, r in table["robots"].items():
             stats = DatasetStats.load(folder / f"stats.{name}.json")
             relative = tuple(map(tuple, r["relative"]))
-            robots[name] = Robot(name, stats, r["cameras"], r["fps"], relative)
+            robots[name] = Robot(name, stats, r["cameras"], r["fps"], relative,
+                                 tuple(r["remember"]))
         actions = folder / "actions"
         return Processor(config, TextTokenizer.load(folder / "text.json"),
                          action_tokenizers.load(actions) if actions.exists() else None,

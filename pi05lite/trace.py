@@ -31,7 +31,8 @@ def token_labels(policy, batch):
     """A readable name for each prefix token of a batch of one."""
     c = policy.model.config
     patches = policy.model.vision.tokens_per_image(c.vision.image_size)
-    labels = [f"{slot} {p}" for slot in c.cameras for p in range(patches)]
+    there = [slot for slot, here in zip(c.cameras, batch.image_mask.any(0).tolist()) if here]
+    labels = [f"{slot} {p}" for slot in there for p in range(patches)]
     text = c.vocabulary.text
     return labels + [policy.processor.text.decode([i]) if PAD < i < text else f"<{i}>"
                      for i in batch.tokens[0].tolist()]

@@ -19,7 +19,8 @@ class Example:
     images: dict = field(default_factory=dict)  # camera slot -> uint8 (px, px, 3)
     robot: str | None = None  # whose statistics normalise state and actions
     state: np.ndarray | None = None  # (S,) in the robot's own units
+    blur: np.ndarray | None = None  # (S,) added to the normalised state in the prompt, in training
     answer: str | None = None
-    objects: list | None = None  # [(label, (x0, y0, x1, y1))] in [0, 1], said before the answer
+    objects: list | None = None  # [(label, (y0, x0, y1, x1))] in [0, 1], said before the answer
     actions: np.ndarray | None = None  # (H, A) in the robot's own units
     steps: np.ndarray | None = None  # (H,) bool, False past the end of the episode

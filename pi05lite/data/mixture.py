@@ -15,8 +15,7 @@ from pi05lite.errors import DataError, say
 class Mixture(Dataset):
     """Endless examples from `sources` (each with a name, a length and an index), by weight.
 
-    weights: source name -> share (any positive scale); None: as many as frames ** 0.43, the paper's
-    way of keeping large sources from crowding out small ones (pi0, section V).
+    weights: source name -> share (any positive scale); None: by size, see `by_size`.
     """
 
     def __init__(self, sources, weights=None, seed=0):
@@ -34,7 +33,7 @@ class Mixture(Dataset):
 
     def _shares(self, weights):
         if weights is None:
-            weights = {s.name: len(s) ** 0.43 for s in self.sources}
+            weights = {s.name: by_size(s) for s in self.sources}
         if set(weights) != set(self.names) or min(weights.values()) <= 0:
             raise DataError(say("mixture weights", f"a positive weight for each of {self.names}",
                                 weights, "name every source once, leave out those not wanted"))
@@ -55,3 +54,8 @@ class Mixture(Dataset):
         """What examples start .. stop - 1 are: source name -> count."""
         counts = Counter(self.names[self.draw(i)[0]] for i in range(start, stop))
         return {name: counts[name] for name in self.names}
+
+
+def by_size(source):
+    """Examples ** 0.43: large sources count for more, but do not crowd out small ones (pi0)."""
+    return len(source) ** 0.43

@@ -16,6 +16,8 @@ class Robot:
 
     relative: (action dimension, state dimension) pairs whose command is a position: the model sees
     how far it lies from the state now, as openpi does for joints. A gripper stays absolute.
+    remember: action dimensions whose last command is appended to the state, for robots that do not
+    report their gripper.
     """
 
     name: str
@@ -23,6 +25,16 @@ class Robot:
     cameras: dict  # slot of the model -> camera of the dataset
     fps: float
     relative: tuple = ()
+    remember: tuple = ()
+
+    def states(self, dataset, e):
+        """What the robot knows of itself in each frame of an episode, float32 (T, S)."""
+        states = dataset.states(e)
+        if not self.remember:
+            return states
+        before = np.roll(dataset.actions(e)[:, self.remember], 1, axis=0)
+        before[0] = 0  # nothing was commanded yet
+        return np.concatenate([states, before], axis=1)
 
     @property
     def state_size(self):
@@ -60,7 +72,8 @@ class Known:
     cameras: dict
     gripper: int | None = None  # index in the action; larger is more closed
     relative: int = 0  # the first so many actions are positions of the same state dimensions
-    held_out: int = 5  # every so many-th episode is kept for testing
+    remember: tuple = ()  # action dimensions that the state lacks: their last command joins it
+    held_out: int = 5  # every so many-th episode with words is kept for testing
 
 
 def _eye(name):
@@ -68,13 +81,14 @@ def _eye(name):
 
 
 KNOWN = {
-    "droid": Known("droid_subset", {"base": _eye("exterior_1"), "left_wrist": _eye("wrist")}, 7, 7),
+    "droid": Known("droid_subset", {"base": _eye("exterior_1"), "left_wrist": _eye("wrist")}, 7, 7,
+                   held_out=3),
     "droid_new": Known("droid_new_setup", {"base": _eye("exterior_1"), "left_wrist": _eye("wrist")},
                        7, 7),
-    "cr5": Known("cr5_two_tasks", {"left_wrist": _eye("wrist")}, 6),
+    "cr5": Known("cr5_two_tasks", {"left_wrist": _eye("wrist")}, 6, remember=(6,)),
     "g1": Known("g1_inspire_bottle", {"base": _eye("cam_high")}, None, 26),
     "bridge": Known("bridge_octo64", {"base": _eye("image_0")}),
-    "bridge_vpp": Known("bridge_vpp", {"base": _eye("image_0")}),
+    "bridge_vpp": Known("bridge_vpp", {"base": _eye("image_0")}, held_out=4),
     "toy": Known("toy_table", {"base": _eye("top"), "left_wrist": _eye("wrist")}, 3, 0),
 }
 
@@ -92,9 +106,10 @@ def open_known(name, image_size=64, cache=None):
             "data/", "none", "set PI05LITE_DATA to the folder that holds it, or use \"toy\""))
     whole = LeRobotDataset(folder, name=name, cameras=known.cameras.values(),
                            image_size=image_size, cache=cache)
-    every = [e.index for e in whole.episodes]
-    held_out = every[known.held_out - 1::known.held_out]
-    return whole.subset([e for e in every if e not in held_out]), whole.subset(held_out)
+    spoken = [e.index for e in whole.episodes if any(e.tasks)]
+    held_out = spoken[known.held_out - 1::known.held_out]
+    train = [e.index for e in whole.episodes if e.index not in held_out]
+    return whole.subset(train), whole.subset(held_out)
 
 
 def describe_robot(dataset, known, horizon):
@@ -105,12 +120,15 @@ def describe_robot(dataset, known, horizon):
     """
     table = stats.compute(dataset)
     robot = Robot(dataset.name, table, dict(known.cameras), float(dataset.fps),
-                  tuple((i, i) for i in range(known.relative)))
+                  tuple((i, i) for i in range(known.relative)), known.remember)
+    if known.remember:
+        known_states = [robot.states(dataset, e) for e in range(len(dataset.episodes))]
+        table = replace(table, state=stats.of_values(np.concatenate(known_states)))
     if not known.relative:
-        return robot
+        return replace(robot, stats=table)
     rows = []
     for e, episode in enumerate(dataset.episodes):
-        start = robot.origin(dataset.states(e))  # (T, A)
+        start = robot.origin(robot.states(dataset, e))  # (T, A)
         for t in range(episode.length):
             chunk, steps = dataset.chunk(e, t, horizon)
             rows.append((chunk - start[t])[steps])

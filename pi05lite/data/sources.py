@@ -29,6 +29,7 @@ class RobotSource:
         self.name = f"{robot.name}/{level}"
         self.gripper = gripper  # index of the gripper in the action, None: no phases
         self.phases = [self._phases(e) for e in range(len(dataset.episodes))]
+        self.states = [robot.states(dataset, e) for e in range(len(dataset.episodes))]
         self.frames = [i for e, start in enumerate(self._starts()) if level == "low"
                        or dataset.episodes[e].tasks[0]
                        for i in range(start, start + dataset.episodes[e].length)]
@@ -62,7 +63,7 @@ class RobotSource:
     def example(self, e, t):
         """The example at frame t of episode e (positions in `dataset.episodes`)."""
         example = Example(self.name, self.level, self.subtask(e, t), self.images(e, t),
-                          self.robot.name, self.dataset.states(e)[t])
+                          self.robot.name, self.states[e][t])
         if self.level == "high":
             return replace(example, text=self.dataset.task(e, t), answer=example.text)
         actions, steps = self.dataset.chunk(e, t, self.horizon)
@@ -79,7 +80,11 @@ class _Pictures:
         if not path.is_file():
             raise DataError(say(f"{path}", "a list of pictures, one JSON object a line",
                                 "no such file", "point PI05LITE_DATA at the folder that has it"))
-        self.rows = [json.loads(line) for line in path.read_text().splitlines() if line]
+        try:
+            self.rows = [json.loads(line) for line in path.read_text().splitlines() if line]
+        except ValueError as error:
+            raise DataError(say(f"{path}", "one JSON object a line", error,
+                                "get the dataset again")) from error
         self.rows = [r for r in self.rows if split is None or r.get("split") == split]
 
     def __len__(self):
@@ -115,8 +120,10 @@ class BoxSource(_Pictures):
 
     def __getitem__(self, i):
         row = self.rows[i]
-        objects = [(o["label"], square_box(o["box_xyxy_norm"], row["width"], row["height"]))
-                   for o in row["objects"]]
+        objects = []
+        for o in row["objects"]:
+            x0, y0, x1, y1 = square_box(o["box_xyxy_norm"], row["width"], row["height"])
+            objects.append((o["label"], (y0, x0, y1, x1)))
         names = " ; ".join(sorted({label for label, _ in objects}))
         return Example(self.name, "words", f"detect {names}", {self.slot: self.image(row)},
                        objects=sorted(objects))

@@ -1,7 +1,7 @@
 """Subtask labels for real episodes, read off the gripper: reach, carry, leave.
 
 The real subsets carry one instruction an episode; pi0.5's high level wants to know what to do now.
-Closing and opening the gripper cuts an episode into phases that a picture can tell apart.
+Closing and opening the gripper cuts an episode into phases that the robot's senses can tell apart.
 """
 
 import numpy as np
@@ -10,15 +10,17 @@ PHASES = ("reach", "carry", "leave")
 
 
 def gripper_phases(gripper, closed=0.5):
-    """Phase number (T,) of each step from the gripper command (T,), larger = more closed.
+    """Phase number (T,) at each frame from the gripper commands (T,), larger = more closed.
 
     carry while it is closed; reach while it is open and has yet to close (or never does); leave
-    after the last release.
+    after the last release. Only commands before the frame count as done, so a label never gives
+    away the action that it goes with.
     """
     shut = np.asarray(gripper) > closed  # (T,)
-    closes_later = np.flip(np.maximum.accumulate(np.flip(shut)))
-    closed_before = np.maximum.accumulate(shut)
-    return np.where(shut, 1, np.where(closed_before & ~closes_later, 2, 0))
+    last, later = np.append(False, shut[:-1]), np.append(shut[1:], False)
+    closed_before = np.maximum.accumulate(last)
+    closes_later = np.flip(np.maximum.accumulate(np.flip(later)))
+    return np.where(last, 1, np.where(closed_before & ~closes_later, 2, 0))
 
 
 def subtask(task, phase):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pi05lite.data.cache import atomic_path
 from pi05lite.errors import DataError, say
@@ -32,12 +33,13 @@ def decode(path, start=0.0, count=None, fps=None):
     (None: as the file says). Raises DataError for a missing, unreadable or too short video.
     """
     received = 0
+    to_rgb = VideoReformatter()  # one for all: frame.to_ndarray would set up a scaler a frame
     with _opened(path) as (container, stream):
         half = 0.5 / float(fps or stream.average_rate or stream.guessed_rate)
         frames = _from_time(container, stream, start - half if start > 0 else 0.0)
         for frame in islice(frames, count):
             received += 1
-            yield frame.to_ndarray(format="rgb24")  # (h, w, 3)
+            yield to_rgb.reformat(frame, format="rgb24").to_ndarray()  # (h, w, 3)
     if count is not None and received < count:
         raise DataError(
             say(

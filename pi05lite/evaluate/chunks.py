@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pi05lite.policy import Observation
-
 
 @dataclass
 class Frames:
@@ -28,14 +26,18 @@ def frames(source, stride=1):
     places = [source.dataset.locate(i) for i in source.frames[::stride]]
     examples = [source.dataset.chunk(e, t, source.horizon) for e, t in places]
     chunks = np.stack([chunk for chunk, _ in examples])
-    states = np.stack([source.dataset.states(e)[t] for e, t in places])
+    states = np.stack([source.states[e][t] for e, t in places])
     return Frames(places, source.robot.to_model(chunks, states),
                   np.stack([steps for _, steps in examples]),
                   [source.subtask(e, t) for e, t in places])
 
 
-def predict(policy, source, held_out, samples=8, batch_size=32, seed=0):
-    """The policy's chunks (F, samples, H, A) for frames, normalised."""
+def predict(policy, source, held_out, high=None, samples=8, batch_size=32, seed=0):
+    """The policy's chunks (F, samples, H, A) for frames, normalised.
+
+    high: the same robot at level "high"; with it the subtask is the policy's own, without it the
+    labelled one (which knows what the gripper is about to do).
+    """
     out, size = [], source.robot.action_size
     noise = torch.Generator().manual_seed(seed)
     c, model = policy.model.config, policy.model
@@ -45,28 +47,44 @@ def predict(policy, source, held_out, samples=8, batch_size=32, seed=0):
         examples = [source.example(e, t) for e, t in held_out.places[k:k + batch_size]]
         for example in examples:
             example.actions = None  # the truth must not be in the prompt
+        if high is not None:
+            asked = [high.example(e, t) for e, t in held_out.places[k:k + batch_size]]
+            for example, told in zip(examples, say_subtasks(policy, asked)):
+                example.text = told
         batch = policy.processor.collate(examples).to(device)
         with torch.inference_mode():
             prefix = model.prefix(batch).repeat(samples)
             start = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=noise)
-            chunk = model.sample(prefix, policy.steps, start, mask.to(device))[-1]
+            chunk = model.sample(prefix, policy.steps, start, mask.to(device),
+                                 solver=policy.solver)[-1]
         out.append(chunk.view(len(examples), samples, c.horizon, -1)[..., :size].cpu().numpy())
     return np.concatenate(out)
 
 
+def say_subtasks(policy, examples):
+    """The policy's own subtasks for high-level examples."""
+    for example in examples:
+        example.answer = None  # nor the answer
+    device = next(policy.model.parameters()).device
+    return policy.answers(policy.processor.collate(examples).to(device))
+
+
 def hold(source, held_out):
-    """Stay where you are: dimensions that command a position keep the state's, others stand still,
-    a gripper keeps its last command. (F, H, A) normalised."""
+    """Stay where you are, (F, H, A) normalised.
+
+    Dimensions that the state reports keep the state's value, a gripper that it does not report
+    keeps its last command (0 before the first), all others stand still at 0.
+    """
     features = source.dataset.features
     state_names = list(features["observation.state"]["names"] or [])
     rows, states = [], []
     for e, t in held_out.places:
-        last = source.dataset.actions(e)[max(0, t - 1)]
+        last = source.dataset.actions(e)[t - 1] if t else np.zeros(source.robot.action_size)
         state = source.dataset.states(e)[t]
         rows.append([state[state_names.index(name)] if name in state_names
                      else last[a] if "gripper" in name else 0.0
                      for a, name in enumerate(features["action"]["names"])])
-        states.append(state)
+        states.append(source.states[e][t])
     still = source.robot.to_model(np.array(rows, np.float32)[:, None], np.array(states))
     return np.repeat(still, source.horizon, axis=1)
 
@@ -82,7 +100,7 @@ def features(source, which, size=8):
 
     State and pictures get the same total weight.
     """
-    states = np.stack([source.dataset.states(e)[t] for e, t in which.places])
+    states = np.stack([source.states[e][t] for e, t in which.places])
     states = np.asarray(source.robot.stats.state.normalize(states))
     grey = [np.concatenate([np.asarray(Image.fromarray(image).convert("L").resize((size, size)),
                                        dtype=np.float32).ravel() / 127.5 - 1
@@ -118,11 +136,14 @@ def error(predicted, held_out, mean, draws=1000, seed=0):
     return float(off.sum() / spread.sum()), float(low), float(high)
 
 
-def compare(policy, train_source, test_source, stride=3, samples=8, seed=0):
-    """Errors of the policy and the baselines on held-out episodes: name -> (value, low, high)."""
+def compare(policy, train_source, test_source, high=None, stride=3, samples=8, seed=0):
+    """Errors of the policy and the baselines on held-out episodes: name -> (value, low, high).
+
+    high: as in `predict`.
+    """
     train, test = frames(train_source), frames(test_source, stride)
     mean = mean_chunk(train)
-    predicted = predict(policy, test_source, test, samples, seed=seed)
+    predicted = predict(policy, test_source, test, high, samples, seed=seed)
     table = {
         "pi0.5, mean of samples": predicted.mean(axis=1),
         "pi0.5, one sample": predicted,
@@ -133,13 +154,14 @@ def compare(policy, train_source, test_source, stride=3, samples=8, seed=0):
     return {name: error(p, test, mean) for name, p in table.items()}
 
 
-def subtask_accuracy(policy, source, stride=5, robot_prompt=None):
-    """Share of frames of a high-level source whose subtask is said exactly, and some examples."""
-    said = []
-    for i in source.frames[::stride]:
-        e, t = source.dataset.locate(i)
-        example = source.example(e, t)
-        answer = policy.subtask(Observation(example.robot, example.images, example.state),
-                                robot_prompt or example.text)
-        said.append((e, t, example.answer, answer))
-    return sum(a == b for _, _, a, b in said) / max(1, len(said)), said
+def subtask_accuracy(policy, high, stride=5, batch_size=32):
+    """Share of frames of a high-level source whose subtask is said exactly, and all of them as
+    (episode, frame, label, said)."""
+    places = [high.dataset.locate(i) for i in high.frames[::stride]]
+    rows = []
+    for k in range(0, len(places), batch_size):
+        examples = [high.example(e, t) for e, t in places[k:k + batch_size]]
+        labels = [example.answer for example in examples]
+        rows += [(*place, label, said) for place, label, said in
+                 zip(places[k:], labels, say_subtasks(policy, examples))]
+    return sum(label == said for _, _, label, said in rows) / len(rows), rows

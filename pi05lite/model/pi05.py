@@ -150,7 +150,7 @@ class Pi05(nn.Module):
                                      valid.sum(dim=1, keepdim=True), cache)
             valid = torch.cat([valid, valid.new_ones(B, 1)], dim=1)
             last = hidden[:, -1]
-        return torch.stack(written, dim=1)
+        return torch.stack(written, dim=1) if written else batch.tokens[:, :0]
 
     # ---- flow ------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -24,8 +25,8 @@ from pi05lite.train.module import TrainingModule
 class Stream(IterableDataset):
     """Batches of a mixture from a given step on; several devices take turns in one global batch."""
 
-    def __init__(self, mixture, collate, batch_size, steps, start=0, rank=0, world=1):
-        self.mixture, self.collate = mixture, collate
+    def __init__(self, mixture, collate, batch_size, steps, start=0, rank=0, world=1, blur=0.0):
+        self.mixture, self.collate, self.blur = mixture, collate, blur
         self.batch_size, self.steps, self.start = batch_size, steps, start
         self.rank, self.world = rank, world
 
@@ -35,7 +36,15 @@ class Stream(IterableDataset):
         for step in range(self.start + worker, self.steps, workers):
             first = step * self.batch_size
             examples = range(first + self.rank, first + self.batch_size, self.world)
-            yield self.collate([self.mixture[i] for i in examples])
+            yield self.collate([self.example(i) for i in examples])
+
+    def example(self, i):
+        """Example i of the mixture; its state in the prompt is blurred by seeded noise."""
+        example = self.mixture[i]
+        if self.blur and example.state is not None:
+            rng = np.random.Generator(np.random.Philox(key=self.mixture.seed, counter=[0, 0, 1, i]))
+            example.blur = self.blur * rng.standard_normal(len(example.state))
+        return example
 
 
 class BatchesFromStep(pl.LightningDataModule):
@@ -49,7 +58,7 @@ class BatchesFromStep(pl.LightningDataModule):
     def train_dataloader(self):
         r, trainer = self.recipe, self.trainer
         stream = Stream(self.mixture, self.processor.collate, r.batch_size, r.steps,
-                        trainer.global_step, trainer.global_rank, trainer.world_size)
+                        trainer.global_step, trainer.global_rank, trainer.world_size, r.blur)
         return DataLoader(stream, batch_size=None, num_workers=self.workers)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pi05lite.errors import Pi05Error, say
 from pi05lite.tokens.kind import Kind
+from pi05lite.train.augment import augment
 
 
 class TrainingModule(pl.LightningModule):
@@ -58,7 +59,10 @@ class TrainingModule(pl.LightningModule):
         """One step; a loss that is not finite stops training before it reaches the weights."""
         rank = self.trainer.global_rank
         seed = (self.recipe.seed * 1_000_003 + self.trainer.global_step) * 1009 + rank
-        losses = self.losses(batch, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        if self.recipe.augment:
+            batch.images = augment(batch.images, self.model.config.cameras, generator)
+        losses = self.losses(batch, generator)
         if not torch.isfinite(losses["loss"]):
             self.stop("loss", losses["loss"])
         self.log_dict(losses, batch_size=len(batch), on_step=True, on_epoch=False)

@@ -23,6 +23,8 @@ class Recipe:
     alpha: float = 0.0  # weight of the flow loss; 0 leaves the expert untouched
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     flow_draws: int = 1  # noises and flow times per prefix
+    augment: bool = True  # pictures changed a little at every step
+    blur: float = 0.0  # standard deviation of noise on the normalised state in the prompt
     new_expert: bool = False  # draw the expert anew before the first step
     seed: int = 0
     save_every: int = 200  # steps between checkpoints

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pi05lite.data import paths
-from pi05lite.data.mixture import Mixture
+from pi05lite.data.mixture import Mixture, by_size
 from pi05lite.data.robots import KNOWN, describe_robot, open_known
 from pi05lite.data.sources import BoxSource, CaptionSource, RobotSource
 from pi05lite.errors import ConfigError, say
@@ -14,7 +14,7 @@ from pi05lite.tokens.fast import FastTokenizer
 from pi05lite.tokens.prompt import question_prompt, robot_prompt
 from pi05lite.tokens.text import TextTokenizer
 
-SHARES = {"low": 1.0, "high": 0.25, "words": 0.1}  # of a robot's actions, subtasks, a word source
+SHARES = {"low": 1.0, "high": 0.25, "words": 0.1}  # times examples ** 0.43, see Mixture
 
 
 @dataclass
@@ -45,9 +45,11 @@ def prepare(names, config, actions=None, words=True, shares=None, seed=0):
     """Open the datasets of known robots and build a Setup.
 
     names: robots of `pi05lite.data.robots.KNOWN`; actions: an ActionTokenizer to fit (None: FAST);
-    words: with captions and boxes where they are here; shares: weight of a source by its level.
+    words: with captions and boxes where they are here; shares: how much each level counts.
     The config's action_size is raised to the largest robot's. Decodes pictures at the first call.
     """
+    if not names:
+        raise ConfigError(say("robots", f"one or more of {sorted(KNOWN)}", "none", "name one"))
     train, held_out = {}, {}
     for name in names:
         known = KNOWN[name]
@@ -60,7 +62,7 @@ def prepare(names, config, actions=None, words=True, shares=None, seed=0):
     sources = [*train.values(), *(at_level(s, "high") for s in train.values())]
     sources += word_sources(config.vision.image_size) if words else []
     shares = SHARES | (shares or {})
-    weights = {s.name: shares[getattr(s, "level", "words")] for s in sources}
+    weights = {s.name: shares[getattr(s, "level", "words")] * by_size(s) for s in sources}
     mixture = Mixture(sources, weights, seed)
     text = TextTokenizer.train(corpus(sources, config), config.vocabulary.text)
     actions = fit_actions(actions or FastTokenizer(config.vocabulary.actions), train)
@@ -103,11 +105,9 @@ def fit_actions(tokenizer, train):
         dataset = source.dataset
         for e, episode in enumerate(dataset.episodes):
             pairs = [dataset.chunk(e, t, source.horizon) for t in range(episode.length)]
-            chunks.append(source.robot.to_model(np.stack([c for c, _ in pairs]), dataset.states(e)))
+            chunks.append(source.robot.to_model(np.stack([c for c, _ in pairs]), source.states[e]))
             masks.append(np.stack([m for _, m in pairs]))
-    sizes = {c.shape[2] for c in chunks}
-    if not chunks:
-        raise ConfigError(say("robots", "at least one", 0, "name a robot of data.robots.KNOWN"))
-    widest = max(sizes)  # a tokenizer is fitted on one shape; narrower robots get zeros behind
+    # A tokenizer is fitted on one shape: narrower robots get zeros behind their own numbers.
+    widest = max(c.shape[2] for c in chunks)
     chunks = [np.pad(c, ((0, 0), (0, 0), (0, widest - c.shape[2]))) for c in chunks]
     return tokenizer.fit(np.concatenate(chunks), np.concatenate(masks))

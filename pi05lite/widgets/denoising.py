@@ -18,7 +18,8 @@ class DenoisingWidget(ui.VBox):
         self.ask = dict(policy=policy, observation=observation, subtask=subtask, truth=truth,
                         names=names)
         self.samples = ui.IntSlider(samples, 1, 6, description="samples", continuous_update=False)
-        self.steps = ui.SelectionSlider(options=[1, 2, 5, 10, 20, 50], value=policy.steps,
+        self.steps = ui.SelectionSlider(options=sorted({1, 2, 5, 10, 20, 50, policy.steps}),
+                                        value=policy.steps,
                                         description="steps", continuous_update=False)
         self.seed = ui.IntText(0, description="noise seed", layout=ui.Layout(width="170px"))
         self.at = ui.IntSlider(0, 0, policy.steps, description="at step",
@@ -37,8 +38,8 @@ class DenoisingWidget(ui.VBox):
         self.trace = trace(samples=self.samples.value, steps=self.steps.value,
                            seed=self.seed.value, **self.ask)
         plain = self.figure()
-        plain.frames = ()
-        plain.update_layout(sliders=(), updatemenus=())
+        plain.frames = ()  # the widget's own slider moves the lines
+        plain.layout.sliders = plain.layout.updatemenus = ()
         self.live = go.FigureWidget(plain)
         self.moving = [line for line in self.live.data if line.legendgroup != "truth"]
         self.picture.children = [self.live]

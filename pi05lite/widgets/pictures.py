@@ -1,8 +1,14 @@
 """Pictures: functions from arrays to plain plotly Figures. Frames inside, no kernel needed."""
 
+from itertools import cycle
+
 import numpy as np
 import plotly.graph_objects as go
+import torch
 from plotly.subplots import make_subplots
+
+from pi05lite.model.masks import flow_mask, prefix_mask
+from pi05lite.tokens.kind import Kind
 
 # One colour-blind-safe set (Okabe and Ito) that reads on light and on dark paper.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -37,7 +43,7 @@ def denoising_figure(trace, title="denoising one chunk"):
                                line=dict(color=COLORS[k % len(COLORS)], width=1.5),
                                legendgroup=f"{k}", showlegend=a == 0, **place)
     moving = [i for i, line in enumerate(figure.data) if line.legendgroup != "truth"]
-    figure.frames = [go.Frame(name=f"{tau:.2f}", traces=moving,
+    figure.frames = [go.Frame(name=f"{tau:.4g}", traces=moving,
                               data=[go.Scatter(y=y) for y in lines(trace, n)])
                      for n, tau in enumerate(trace.tau)]
     limit = 1.15 * max(1.0, float(np.abs(trace.path).max()))
@@ -72,7 +78,7 @@ def scrubber(frames):
 def loss_figure(history, names=("text", "tokens", "flow"), title="loss"):
     """Logged losses over steps; history: name -> list of (step, value)."""
     figure = go.Figure()
-    for color, name in zip(COLORS, [n for n in names if history.get(n)]):
+    for color, name in zip(cycle(COLORS), [n for n in names if history.get(n)]):
         steps, values = zip(*history[name])
         figure.add_scatter(x=steps, y=values, name=name, line=dict(color=color))
     figure.update_yaxes(type="log")
@@ -96,7 +102,7 @@ def bars(table, title="", y=""):
     """Grouped bars with intervals; table: group -> {name: (value, low, high)}."""
     figure = go.Figure()
     names = list(dict.fromkeys(n for row in table.values() for n in row))
-    for color, name in zip(COLORS, names):
+    for color, name in zip(cycle(COLORS), names):
         groups = [g for g in table if name in table[g]]
         value, low, high = np.array([table[g][name] for g in groups]).T
         figure.add_bar(x=groups, y=value, name=name, marker_color=color,
@@ -126,7 +132,8 @@ def compare_chunks(seconds, chunks, names, title=""):
         for a in range(len(names)):
             figure.add_scatter(x=seconds, y=chunk[:, a], name=label, legendgroup=label,
                                showlegend=a == 0, row=a // columns + 1, col=a % columns + 1,
-                               line=dict(color=COLORS[k], dash="dot" if k == 0 else "solid"))
+                               line=dict(color=COLORS[k % len(COLORS)],
+                                         dash="dot" if k == 0 else "solid"))
     figure.update_layout(title=title, height=170 * rows + 130, **LAYOUT)
     return figure
 
@@ -136,18 +143,36 @@ def mask_figure(mask, labels, title="who looks at whom"):
 
     Rows are the last len(mask) tokens of the sequence.
     """
-    starts = [i for i, name in enumerate(labels) if i == 0 or labels[i - 1] != name]
-    middle = [(i + j - 1) / 2 for i, j in zip(starts, [*starts[1:], len(labels)])]
+    first = len(labels) - len(mask)  # the row of the first token that has one
     figure = go.Figure(go.Heatmap(
         z=mask.astype(np.uint8), zmin=0, zmax=1, showscale=False, xgap=0.5, ygap=0.5,
         colorscale=[[0, "rgba(127,127,127,0.15)"], [1, COLORS[0]]],
         hovertemplate="row %{y} looks at %{x}: %{z}<extra></extra>"))
-    names = [labels[i] for i in starts]
-    figure.update_xaxes(tickvals=middle, ticktext=names, side="top", title="is looked at")
-    figure.update_yaxes(tickvals=middle, ticktext=names, autorange="reversed", title="looks")
-    for i in starts[1:]:
-        figure.add_hline(i - 0.5, line_color="#7a7a7a", line_width=1)
-        figure.add_vline(i - 0.5, line_color="#7a7a7a", line_width=1)
+    for names, update, line in ((labels, figure.update_xaxes, figure.add_vline),
+                                (labels[first:], figure.update_yaxes, figure.add_hline)):
+        starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
+        middle = [(i + j - 1) / 2 for i, j in zip(starts, [*starts[1:], len(names)])]
+        update(tickvals=middle, ticktext=[names[i] for i in starts])
+        for i in starts[1:]:
+            line(i - 0.5, line_color="#7a7a7a", line_width=1)
+    figure.update_xaxes(side="top", title="is looked at")
+    figure.update_yaxes(autorange="reversed", title="looks")
     figure.update_layout(title=title, width=620, height=620,
                          **{**LAYOUT, "margin": dict(l=90, r=20, t=110, b=20)})
     return figure
+
+
+def sequence_figure(model, batch, title="who looks at whom"):
+    """The mask of a batch's first row as the model builds it, the flow block behind the prefix."""
+    with torch.inference_mode():
+        _, kinds, valid = model.embed(batch)
+    horizon = model.config.horizon
+    here = valid[0]
+    top = torch.cat([prefix_mask(kinds, valid), kinds.new_zeros(len(kinds), kinds.shape[1], horizon,
+                                                                dtype=torch.bool)], dim=2)
+    mask = torch.cat([top, flow_mask(kinds, valid, horizon)], dim=1)[0]
+    keep = torch.cat([here, here.new_ones(horizon)])
+    pictures = kinds.shape[1] - batch.tokens.shape[1]
+    names = ["pictures"] * pictures + [Kind(int(k)).name.lower() for k in kinds[0, pictures:]]
+    labels = [n for n, k in zip(names + ["flow"] * horizon, keep.tolist()) if k]
+    return mask_figure(mask[keep][:, keep].numpy(), labels, title)

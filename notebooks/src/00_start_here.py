@@ -1,0 +1,271 @@
+# %% [markdown]
+# # 00 · Start here: a whole pi0.5 in ten minutes
+#
+# **The question:** what is a vision-language-action model, and can I train one myself?
+#
+# pi0.5 ([arXiv 2504.16054](https://arxiv.org/abs/2504.16054)) looks through a robot's cameras, reads an
+# instruction, says in words what to do next, and moves. In this notebook you
+#
+# 1. look at real robot episodes, as numbers and as pictures,
+# 2. turn one second of motion into a dozen tokens and back,
+# 3. train a small but complete pi0.5: first on tokens, then with flow matching,
+# 4. ask it for a subtask and for a chunk of actions in an episode that it has not seen,
+# 5. scrub through the denoising of that chunk, from noise to motion,
+# 6. measure it against three simple baselines.
+#
+# Reading takes 15 minutes, computing less than 10 on two CPU cores. You need Python and the basics of
+# deep learning. Later chapters open each part; here it is enough to see them work together.
+
+# %% [markdown]
+# ## 1 · Is everything here?
+# The doctor prints versions, the device, which data was found, and a one-line cure for what is missing.
+
+# %%
+import pi05lite
+
+pi05lite.doctor.show();
+
+# %% [markdown]
+# Three settings for the whole notebook. `STEPS` shortens training: set the environment variable
+# `PI05LITE_STEPS=10` to run through everything in a minute (the tests do), and the figures will be bad.
+
+# %%
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pi05lite import config
+
+torch.manual_seed(0)
+RUNS = Path(os.environ.get("PI05LITE_RUNS", "runs/00"))  # checkpoints and logs
+STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many steps a cell
+
+# %% [markdown]
+# ## 2 · What a robot knows
+# Each real dataset here is a folder in LeRobot format: tables of numbers, videos, and a sentence per
+# episode. Every fifth episode is held out: the model never trains on it.
+
+# %%
+from pi05lite.data.robots import open_known
+from pi05lite.train.setup import available, prepare
+
+names = available("cr5", "droid", "droid_new")
+train, held_out = open_known(names[0])
+print(train.describe())
+print(f"held out: {len(held_out.episodes)} episodes, {len(held_out)} frames")
+
+# %% [markdown]
+# Four moments of one episode through one camera, as the model will see them (64 x 64 pixels):
+
+# %%
+from pi05lite.widgets import pictures
+
+camera, last = train.cameras[-1], train.episodes[0].length - 1
+moments = {f"{t / train.fps:.0f} s": train.image(0, t, camera) for t in (0, last // 3, 2 * last // 3, last)}
+pictures.contact_sheet(moments, train.task(0, 0))
+
+# %% [markdown]
+# And the actions of the same episode: what was commanded, at every step. Look for the moment when the
+# gripper closes.
+
+# %%
+pictures.episode_figure(train.timestamps(0), train.actions(0), train.features["action"]["names"],
+                        "the actions of one episode")
+
+# %% [markdown]
+# A model does not predict one action at a time. It predicts a **chunk**: the next `H` actions at once.
+# Here `H = 10` steps.
+#
+# One call opens all datasets, takes exact statistics, trains both tokenizers, and mixes the sources:
+# robot actions (*low level*), subtasks in words (*high level*), and pictures with captions and boxes.
+
+# %%
+setup = prepare(names, replace(config.tiny(), horizon=10))
+print({name: f"{share:.0%}" for name, share in zip(setup.mixture.names, setup.mixture.shares)})
+
+# %% [markdown]
+# ## 3 · A chunk in tokens and back
+# A language model writes tokens from a list. **FAST** makes tokens of a chunk: a cosine transform over
+# time (motion is smooth, so few numbers matter), rounding, and byte-pair encoding. How many numbers are
+# in a chunk, and how many tokens would you guess?
+
+# %%
+source = setup.train[names[0]]
+example = source.example(0, source.dataset.episodes[0].length // 2)
+ids = setup.processor.action_ids(example)
+chunk, whole = setup.processor.chunk_of_tokens(ids)
+print(f"{example.actions.size} numbers -> {len(ids)} tokens: {ids}")
+
+# %%
+size = source.robot.action_size
+truth = setup.processor.normal_actions(example)
+seconds = [k / source.robot.fps for k in range(source.horizon)]
+pictures.compare_chunks(seconds, {"chunk": truth, "from tokens": chunk[:, :size]},
+                        source.dataset.features["action"]["names"],
+                        "a chunk, and what is left of it after tokens (normalised to -1 ... 1)")
+
+# %% [markdown]
+# ## 4 · One sequence, one model
+# Pictures, prompt, answer and action tokens become one sequence of vectors. Each block may look at
+# certain others; the noisy actions of flow matching (`flow`) sit in a block of their own, which no
+# other block ever looks at. Find in the picture: who may look at the action tokens?
+
+# %%
+from pi05lite.model.pi05 import Pi05
+
+torch.manual_seed(0)
+model = Pi05(setup.config)
+counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+print(" + ".join(f"{name} {count / 1e6:.2f} M" for name, count in counts.items()))
+batch = setup.processor.collate([example])
+pictures.sequence_figure(model, batch)
+
+# %% [markdown]
+# Text and action tokens may look back only (the staircases); pictures and prompt see each other. The
+# flow block sees everything **except** the action tokens: at run time there are none.
+#
+# ## 5 · Pre-training: predict the next token
+# First stage of the paper: words and action tokens alike are predicted one after the other, with
+# cross-entropy. The action expert sleeps.
+
+# %%
+from pi05lite.train import recipe
+from pi05lite.train.fit import fit, history
+
+pre = recipe.pretrain(steps=min(300, STEPS))
+fit(model, setup.processor, setup.mixture, pre, RUNS / "pretrain");
+
+# %%
+pictures.loss_figure(history(RUNS / "pretrain"), title="pre-training")
+
+# %% [markdown]
+# ## 6 · Post-training: flow matching
+# Second stage, from the pre-trained checkpoint: a new **action expert**, a smaller transformer that
+# looks at everything the VLM computed, learns to move noise towards actions:
+#
+# $$x_\tau = (1-\tau)\,\epsilon + \tau\,a, \qquad v = a - \epsilon, \qquad
+# L = L_\text{tokens} + 10\,\lVert v_\theta(x_\tau, \tau) - v\rVert^2$$
+#
+# Flow time τ is 0 for noise and 1 for the action. Training stops after each cell and goes on in the
+# next one from its checkpoint, exactly as if it had not stopped.
+
+# %%
+policy = pi05lite.load(RUNS / "pretrain")
+post = recipe.posttrain(steps=min(1500, STEPS))
+part = post.steps // 5
+fit(policy.model, policy.processor, setup.mixture, post, RUNS / "posttrain", until=part);
+
+# %%
+fit(policy.model, policy.processor, setup.mixture, post, RUNS / "posttrain", until=2 * part);
+
+# %%
+fit(policy.model, policy.processor, setup.mixture, post, RUNS / "posttrain", until=3 * part);
+
+# %%
+fit(policy.model, policy.processor, setup.mixture, post, RUNS / "posttrain", until=4 * part);
+
+# %%
+policy = fit(policy.model, policy.processor, setup.mixture, post, RUNS / "posttrain")
+
+# %%
+pictures.loss_figure(history(RUNS / "posttrain"), title="post-training")
+
+# %% [markdown]
+# ## 7 · Ask it
+# A moment from an episode that the model has never seen. Two questions to the same weights: *what
+# next, in words?* from the overall prompt, then *how, in actions?* from that subtask alone.
+
+# %%
+from pi05lite.policy import Observation
+
+unseen = setup.held_out[names[0]]
+moment = unseen.dataset.episodes[0].length // 3
+example = unseen.example(0, moment)
+observation = Observation(example.robot, example.images, example.state)
+prompt = unseen.dataset.task(0, moment)
+answer = policy.act(observation, prompt)
+print("prompt: ", prompt)
+print("label:  ", unseen.subtask(0, moment))
+print("subtask:", answer.subtask)
+print("first action:", answer.actions[0].round(3))
+
+# %% [markdown]
+# ## 8 · From noise to motion
+# Drag the slider. Left (τ = 0) every line is pure noise; ten Euler steps later it is a chunk. Four
+# noises give four chunks: where they agree, the model is sure.
+
+# %%
+from pi05lite.trace import trace
+
+dimensions = unseen.dataset.features["action"]["names"]
+seen = trace(policy, observation, answer.subtask, truth=example.actions, names=dimensions)
+pictures.denoising_figure(seen, f"denoising: {answer.subtask}")
+
+# %% [markdown]
+# The same, live: change the number of steps, the noise, the number of samples. How few steps still
+# give the same chunk?
+
+# %%
+from pi05lite.widgets.denoising import DenoisingWidget
+
+widget = DenoisingWidget(policy, observation, answer.subtask, example.actions, dimensions)
+widget
+
+# %% [markdown]
+# ## 9 · Is it any good?
+# On all held-out episodes: squared error of the predicted chunks, with the policy's own subtasks, as a
+# share of what the mean action gets. Lower is better, 1 is useless, and the bars show 95 % intervals.
+#
+# - *hold still* keeps the state where it is, and the gripper's last command,
+# - *mean action* always gives the average chunk of the training data,
+# - *nearest neighbour* copies the chunk of the most similar training frame (state and picture).
+
+# %%
+from pi05lite.evaluate.chunks import compare, subtask_accuracy
+
+table = {name: compare(policy, setup.train[name], setup.held_out[name], setup.high(name))
+         for name in names}
+for name, row in table.items():
+    for who, (value, low, high) in row.items():
+        print(f"{name:10} {who:24} {value:.2f}  [{low:.2f}, {high:.2f}]")
+
+# %%
+pictures.bars(table, "error on held-out episodes (mean action = 1)", "normalised squared error")
+
+# %%
+for name in names:
+    share, said = subtask_accuracy(policy, setup.high(name))
+    print(f"{name}: {share:.0%} of {len(said)} subtasks right, for example {said[len(said) // 2][2:]}")
+
+# %% [markdown]
+# ## 10 · Try a change
+# One denoising step in place of ten. Guess first: will the error go up or down, and for one sample or
+# for the mean of eight?
+
+# %%
+policy.steps = 1
+row = compare(policy, setup.train[names[0]], setup.held_out[names[0]], setup.high(names[0]))
+policy.steps = 10
+for who in ("pi0.5, mean of samples", "pi0.5, one sample"):
+    print(f"{who:24} 10 steps {table[names[0]][who][0]:.2f}, 1 step {row[who][0]:.2f}")
+
+# %% [markdown]
+# One step jumps straight to the average of all chunks that the model thinks possible. That has a small
+# squared error, and it is the reason why squared error alone does not make a good robot: the average
+# of going left and going right of a cup is to hit it.
+#
+# ## What you have seen
+# - An episode is pictures, states and actions; a chunk is the next `H` actions.
+# - FAST writes a chunk in a dozen tokens, so that a language model can predict it.
+# - Pre-training learns tokens; post-training adds an expert that turns noise into actions.
+# - One set of weights says the subtask and then acts on it.
+#
+# **Where this small model falls short.** It starts from random weights and sees a few dozen episodes;
+# pi0.5 starts from a VLM that has seen the web, and trains on hundreds of hours. Where *hold still* wins,
+# the robot moves little within a chunk and the tasks of the held-out episodes were never seen in training.
+#
+# **Common confusions.** Flow time runs from noise (0) to action (1) here; openpi's code runs it the other
+# way. The action tokens and the flow expert never see each other: they are two ways of saying the same
+# chunk. The low level never reads the overall prompt, only the subtask.
