@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import pi05lite  # noqa: F401  # first: it lets torchvision import next to a CPU-only torch
+
 
 @pytest.fixture(scope="session")
 def real_data():

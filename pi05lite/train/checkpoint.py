@@ -49,10 +49,13 @@ def unpack(value, tensors):
 
 
 class FolderCheckpoints(CheckpointIO):
-    """Lightning's checkpoints as folders; `describe(folder)` adds config and processor files."""
+    """Lightning's checkpoints as folders, the newest `keep` of them.
 
-    def __init__(self, describe):
-        self.describe = describe
+    `describe(folder)` adds the config and processor files.
+    """
+
+    def __init__(self, describe, keep=2):
+        self.describe, self.keep = describe, keep
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         """Write all files into a folder beside `path`, then rename it."""
@@ -74,6 +77,8 @@ class FolderCheckpoints(CheckpointIO):
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
+        for old in checkpoints(Path(path).parent)[:-self.keep]:
+            self.remove_checkpoint(old)
 
     def load_checkpoint(self, path, map_location=None, weights_only=None):
         """The dict that Lightning saved."""
@@ -114,9 +119,15 @@ def newest(path):
     path = Path(path)
     if (path / "model.safetensors").is_file() and (path / "config.json").is_file():
         return path
-    found = [p for p in path.glob("step-*") if re.fullmatch(r"step-\d+", p.name)]
+    found = checkpoints(path)
     if not found:
         raise ConfigError(say(f"{path}", "a checkpoint (model.safetensors and config.json), or a "
                               "run folder with step-* checkpoints", "neither", "check the path; "
                               "a run writes its first one after `save_every` steps"))
-    return max(found, key=lambda p: int(p.name[5:]))
+    return found[-1]
+
+
+def checkpoints(run):
+    """The whole checkpoints in a run folder, oldest first."""
+    found = [p for p in Path(run).glob("step-*") if re.fullmatch(r"step-\d+", p.name)]
+    return sorted(found, key=lambda p: int(p.name[5:]))

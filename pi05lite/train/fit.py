@@ -18,7 +18,7 @@ from pi05lite.config import Config, differences
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.pi05 import check_batch
 from pi05lite.policy import Policy
-from pi05lite.train.checkpoint import FolderCheckpoints, newest
+from pi05lite.train.checkpoint import FolderCheckpoints, checkpoints, newest
 from pi05lite.train.module import TrainingModule
 
 
@@ -78,10 +78,9 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     if recipe.new_expert and start is None:
         torch.manual_seed(recipe.seed)
         model.new_expert()
-    save = ModelCheckpoint(out, filename="step-{step:06d}", auto_insert_metric_name=False,
-                           every_n_train_steps=min(recipe.save_every, stop), save_top_k=2,
-                           monitor="step", mode="max", enable_version_counter=False)
-    save.FILE_EXTENSION = ""
+    save = Checkpoints(out, filename="step-{step:06d}", auto_insert_metric_name=False,
+                       every_n_train_steps=recipe.save_every, save_top_k=-1,
+                       enable_version_counter=False)
     bars = [TQDMProgressBar(refresh_rate=10)] if progress else []
     quiet()
     model.train()
@@ -94,11 +93,25 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
                    *callbacks],
         **{"accelerator": "auto", "devices": 1, **trainer})
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*exists and is not empty.*")
+        for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
+            warnings.filterwarnings("ignore", f".*{text}.*")
         runner.fit(TrainingModule(model, recipe, mixture.names),
                    datamodule=BatchesFromStep(mixture, processor, recipe, workers), ckpt_path=start)
     return Policy(model, processor)
+
+
+class Checkpoints(ModelCheckpoint):
+    """Saves every so many steps and at the last one, wherever that is."""
+
+    FILE_EXTENSION = ""
+    state_key = "Checkpoints"  # Lightning's own key would change with the number of steps
+
+    def on_train_batch_end(self, trainer, *args):
+        every = self._every_n_train_steps
+        if trainer.global_step == trainer.max_steps:
+            self._every_n_train_steps = 1
+        super().on_train_batch_end(trainer, *args)
+        self._every_n_train_steps = every
 
 
 def quiet():
@@ -116,7 +129,7 @@ def describe(folder, model, processor, recipe):
 
 def checkpoint_to_resume(out, config, recipe, resume):
     """The newest checkpoint in `out`, after checking that this run may go on from it, or None."""
-    if not list(out.glob("step-*[0-9]")):
+    if not checkpoints(out):
         return None
     folder = newest(out)
     if not resume:

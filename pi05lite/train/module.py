@@ -1,6 +1,7 @@
 """The training step as a Lightning module: one loss for both stages.
 
-loss = cross-entropy(text and action tokens) + alpha * flow error; pi0.5 equation 1.
+loss = cross-entropy(text) + cross-entropy(action tokens) + alpha * flow error; pi0.5 equation 1.
+Each term is a mean of its own, so that the few words are not drowned by the many action tokens.
 """
 
 import math
@@ -25,12 +26,12 @@ class TrainingModule(pl.LightningModule):
         r = self.recipe
         prefix = self.model.prefix(batch)
         token_loss, places = self.model.token_losses(prefix, batch)
-        loss = token_loss.sum() / max(1, len(token_loss))
-        out = {}
         kinds = batch.kinds[places[:, 0], places[:, 1]]
+        loss, out = token_loss.sum() * 0, {}
         for name, kind in (("text", Kind.TEXT), ("tokens", Kind.ACTION)):
             if (kinds == kind).any():
-                out[name] = token_loss[kinds == kind].mean().detach()
+                mean = token_loss[kinds == kind].mean()
+                loss, out[name] = loss + mean, mean.detach()
         out.update(self.per_source("tokens", token_loss, batch.source[places[:, 0]]))
         if r.alpha > 0:
             error, rows = self.flow_error(prefix, batch, generator)

@@ -152,6 +152,14 @@ def test_only_the_last_two_checkpoints_stay(whole):
     assert names == ["step-000025", "step-000030"]
 
 
+def test_the_last_step_is_saved_wherever_it_is(tmp_path, recwarn):
+    toy.run(tmp_path, until=7)
+    assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-000005", "step-000007"]
+    toy.run(tmp_path, until=8)
+    assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-000007", "step-000008"]
+    assert not [str(w.message) for w in recwarn if "callbacks" in str(w.message)]
+
+
 def test_a_save_that_fails_leaves_the_last_one_and_no_remains(whole, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
