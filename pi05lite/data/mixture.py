@@ -56,6 +56,6 @@ class Mixture(Dataset):
         return {name: counts[name] for name in self.names}
 
 
-def by_size(source):
-    """Examples ** 0.43: large sources count for more, but do not crowd out small ones (pi0)."""
-    return len(source) ** 0.43
+def by_size(source, power=0.43):
+    """Examples ** power: large sources count for more, but do not crowd out small ones (pi0)."""
+    return len(source) ** power

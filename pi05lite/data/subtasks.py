@@ -1,4 +1,4 @@
-"""Subtask labels for real episodes, read off the gripper: reach, carry, leave.
+"""Subtask labels for real episodes, read off the gripper: reach, then carry, then reach again.
 
 The real subsets carry one instruction an episode; pi0.5's high level wants to know what to do now.
 Closing and opening the gripper cuts an episode into phases that the robot's senses can tell apart.
@@ -6,21 +6,17 @@ Closing and opening the gripper cuts an episode into phases that the robot's sen
 
 import numpy as np
 
-PHASES = ("reach", "carry", "leave")
+PHASES = ("reach", "carry")
 
 
 def gripper_phases(gripper, closed=0.5):
     """Phase number (T,) at each frame from the gripper commands (T,), larger = more closed.
 
-    carry while it is closed; reach while it is open and has yet to close (or never does); leave
-    after the last release. Only commands before the frame count as done, so a label never gives
-    away the action that it goes with.
+    carry while it was last told to close, reach otherwise. Only commands before the frame count, so
+    a label never gives away the action that it goes with.
     """
     shut = np.asarray(gripper) > closed  # (T,)
-    last, later = np.append(False, shut[:-1]), np.append(shut[1:], False)
-    closed_before = np.maximum.accumulate(last)
-    closes_later = np.flip(np.maximum.accumulate(np.flip(later)))
-    return np.where(last, 1, np.where(closed_before & ~closes_later, 2, 0))
+    return np.append(False, shut[:-1]).astype(int)
 
 
 def subtask(task, phase):

@@ -116,42 +116,52 @@ def nearest(source_train, train, source, held_out):
     return train.chunks[distance.argmin(axis=1)]
 
 
-def error(predicted, held_out, mean, draws=1000, seed=0):
+def error(predicted, held_out, mean, other=None, draws=1000, seed=0):
     """The normalised error and its 95 % interval, by bootstrap over held-out episodes.
 
-    predicted (F, H, A) or (F, K, H, A): K samples, each judged by itself.
+    predicted (F, H, A) or (F, K, H, A): K samples, each judged by itself. With `other`, another
+    prediction for the same frames: how much larger the error of `predicted` is, paired by episode.
     """
-    w = held_out.steps[..., None]
-    truth = held_out.chunks
-    if predicted.ndim == 3:
-        predicted = predicted[:, None]
-    off = (((predicted - truth[:, None]) ** 2).mean(axis=1) * w).sum(axis=(1, 2))  # (F,)
-    spread = (((mean - truth) ** 2) * w).sum(axis=(1, 2))  # (F,)
-    episodes = np.array([e for e, _ in held_out.places])
-    names = np.unique(episodes)
-    off = np.array([off[episodes == e].sum() for e in names])
-    spread = np.array([spread[episodes == e].sum() for e in names])
-    pick = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
+    off, spread = by_episode(predicted, held_out), by_episode(mean, held_out)
+    if other is not None:
+        off = off - by_episode(other, held_out)
+    pick = np.random.default_rng(seed).integers(len(off), size=(draws, len(off)))
     low, high = np.quantile(off[pick].sum(1) / spread[pick].sum(1), [0.025, 0.975])
     return float(off.sum() / spread.sum()), float(low), float(high)
 
 
-def compare(policy, train_source, test_source, high=None, stride=3, samples=8, seed=0):
-    """Errors of the policy and the baselines on held-out episodes: name -> (value, low, high).
+def by_episode(predicted, held_out):
+    """Squared distance to the truth, summed over valid steps, of each held-out episode."""
+    if predicted.ndim == 2:  # one chunk for all frames
+        predicted = np.broadcast_to(predicted, held_out.chunks.shape)
+    samples = predicted[:, None] if predicted.ndim == 3 else predicted  # (F, K, H, A)
+    square = ((samples - held_out.chunks[:, None]) ** 2).mean(axis=1)
+    square = (square * held_out.steps[..., None]).sum(axis=(1, 2))  # (F,)
+    episodes = np.array([e for e, _ in held_out.places])
+    return np.array([square[episodes == e].sum() for e in np.unique(episodes)])
 
-    high: as in `predict`.
+
+def compare(policy, train_source, test_source, high=None, stride=3, samples=8, seed=0):
+    """Errors on held-out episodes of the policy and the baselines: name -> (value, low, high).
+
+    "own subtask" is the whole two-level policy (it needs `high`, the same robot at level "high"),
+    "told subtask" its low level alone. The last row is the paired difference of the first row to
+    the best baseline: below 0 is better.
     """
     train, test = frames(train_source), frames(test_source, stride)
     mean = mean_chunk(train)
-    predicted = predict(policy, test_source, test, high, samples, seed=seed)
-    table = {
-        "pi0.5, mean of samples": predicted.mean(axis=1),
-        "pi0.5, one sample": predicted,
-        "nearest neighbour": nearest(train_source, train, test_source, test),
-        "mean action": np.broadcast_to(mean, test.chunks.shape),
-        "hold still": hold(test_source, test),
-    }
-    return {name: error(p, test, mean) for name, p in table.items()}
+    levels = {"pi0.5, own subtask": high} if high else {}
+    ours = {name: predict(policy, test_source, test, level, samples, seed=seed)
+            for name, level in (levels | {"pi0.5, told subtask": None}).items()}
+    first = next(iter(ours.values()))
+    baselines = {"nearest neighbour": nearest(train_source, train, test_source, test),
+                 "mean action": np.broadcast_to(mean, test.chunks.shape),
+                 "hold still": hold(test_source, test)}
+    guesses = {name: p.mean(axis=1) for name, p in ours.items()} | {"pi0.5, one sample": first}
+    table = {name: error(p, test, mean) for name, p in (guesses | baselines).items()}
+    best = min(baselines, key=lambda name: table[name][0])
+    table["pi0.5 - best baseline"] = error(first.mean(axis=1), test, mean, baselines[best])
+    return table
 
 
 def subtask_accuracy(policy, high, stride=5, batch_size=32):

@@ -14,7 +14,7 @@ from pi05lite.tokens.fast import FastTokenizer
 from pi05lite.tokens.prompt import question_prompt, robot_prompt
 from pi05lite.tokens.text import TextTokenizer
 
-SHARES = {"low": 1.0, "high": 0.25, "words": 0.1}  # times examples ** 0.43, see Mixture
+SHARES = {"low": 1.0, "high": 0.25, "words": 0.1}  # times examples ** power
 
 
 @dataclass
@@ -41,11 +41,12 @@ def available(*names):
     return found or ["toy"]
 
 
-def prepare(names, config, actions=None, words=True, shares=None, seed=0):
+def prepare(names, config, actions=None, words=True, shares=None, power=0.43, seed=0):
     """Open the datasets of known robots and build a Setup.
 
     names: robots of `pi05lite.data.robots.KNOWN`; actions: an ActionTokenizer to fit (None: FAST);
-    words: with captions and boxes where they are here; shares: how much each level counts.
+    words: with captions and boxes where they are here; shares: how much each level counts;
+    power: how much the size of a source counts, 1 draws every frame alike.
     The config's action_size is raised to the largest robot's. Decodes pictures at the first call.
     """
     if not names:
@@ -62,7 +63,7 @@ def prepare(names, config, actions=None, words=True, shares=None, seed=0):
     sources = [*train.values(), *(at_level(s, "high") for s in train.values())]
     sources += word_sources(config.vision.image_size) if words else []
     shares = SHARES | (shares or {})
-    weights = {s.name: shares[getattr(s, "level", "words")] * by_size(s) for s in sources}
+    weights = {s.name: shares[getattr(s, "level", "words")] * by_size(s, power) for s in sources}
     mixture = Mixture(sources, weights, seed)
     text = TextTokenizer.train(corpus(sources, config), config.vocabulary.text)
     actions = fit_actions(actions or FastTokenizer(config.vocabulary.actions), train)

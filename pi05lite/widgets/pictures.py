@@ -1,10 +1,13 @@
 """Pictures: functions from arrays to plain plotly Figures. Frames inside, no kernel needed."""
 
+import base64
+import io
 from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
+from PIL import Image
 from plotly.subplots import make_subplots
 
 from pi05lite.model.masks import flow_mask, prefix_mask
@@ -14,7 +17,10 @@ from pi05lite.tokens.kind import Kind
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 TRUTH = "#808080"
 LAYOUT = dict(template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(127,127,127,0.08)",
-              font=dict(color="#7a7a7a", size=12), margin=dict(l=50, r=20, t=60, b=40))
+              font=dict(color="#7a7a7a", size=12), margin=dict(l=50, r=20, t=80, b=45),
+              title=dict(x=0.01, xanchor="left"))
+# A row of names above the plots, right of the title.
+NAMES_ABOVE = dict(orientation="h", x=1, xanchor="right", y=0.99, yanchor="top", yref="container")
 
 
 def grid(count, columns=4):
@@ -36,10 +42,12 @@ def denoising_figure(trace, title="denoising one chunk"):
         place = dict(row=a // columns + 1, col=a % columns + 1)
         if trace.truth is not None:
             figure.add_scatter(x=trace.seconds, y=trace.truth[:, a], name="what was done",
+                               mode="lines",
                                line=dict(color=TRUTH, width=3, dash="dot"), legendgroup="truth",
                                showlegend=a == 0, **place)
         for k in range(trace.path.shape[1]):
             figure.add_scatter(x=trace.seconds, y=trace.path[0, k, :, a], name=f"noise {k + 1}",
+                               mode="lines",
                                line=dict(color=COLORS[k % len(COLORS)], width=1.5),
                                legendgroup=f"{k}", showlegend=a == 0, **place)
     moving = [i for i, line in enumerate(figure.data) if line.legendgroup != "truth"]
@@ -48,9 +56,9 @@ def denoising_figure(trace, title="denoising one chunk"):
                      for n, tau in enumerate(trace.tau)]
     limit = 1.15 * max(1.0, float(np.abs(trace.path).max()))
     figure.update_yaxes(range=[-limit, limit], zeroline=False)
-    figure.update_xaxes(title="seconds", row=rows)
-    figure.update_layout(title=title, height=190 * rows + 170, **LAYOUT, **scrubber(figure.frames),
-                         legend=dict(orientation="h", x=1, xanchor="right", y=1.0 + 0.22 / rows))
+    figure.update_xaxes(zeroline=False)
+    figure.update_layout(**LAYOUT, **scrubber(figure.frames), legend=NAMES_ABOVE,
+                         title_text=f"{title} (x: seconds)", height=190 * rows + 190)
     return figure
 
 
@@ -68,22 +76,25 @@ def scrubber(frames):
                 transition=dict(duration=150))
     stops = [dict(method="animate", label=f.name, args=[[f.name], jump]) for f in frames]
     return dict(
-        sliders=[dict(steps=stops, currentvalue=dict(prefix="flow time "), pad=dict(t=45),
+        sliders=[dict(steps=stops, currentvalue=dict(prefix="flow time "), pad=dict(t=30),
                       x=0.12, len=0.88)],
         updatemenus=[dict(type="buttons", x=0.0, y=0, xanchor="left", yanchor="top",
-                          pad=dict(t=50), showactive=False,
+                          pad=dict(t=45), showactive=False,
                           buttons=[dict(label="play", method="animate", args=[None, play])])])
 
 
-def loss_figure(history, names=("text", "tokens", "flow"), title="loss"):
-    """Logged losses over steps; history: name -> list of (step, value)."""
+def loss_figure(history, names=("text", "tokens", "flow"), title="loss", window=10):
+    """Logged losses over steps, means of `window` entries; history: name -> [(step, value)]."""
     figure = go.Figure()
     for color, name in zip(cycle(COLORS), [n for n in names if history.get(n)]):
-        steps, values = zip(*history[name])
+        steps, values = np.array(history[name]).T
+        sums = np.cumsum(np.append(0, values))
+        first = np.maximum(np.arange(len(values)) + 1 - window, 0)  # fewer at the start
+        values = (sums[1:] - sums[first]) / (np.arange(len(values)) + 1 - first)
         figure.add_scatter(x=steps, y=values, name=name, line=dict(color=color))
     figure.update_yaxes(type="log")
     figure.update_xaxes(title="step")
-    figure.update_layout(title=title, height=320, **LAYOUT)
+    figure.update_layout(title_text=title, height=320, **LAYOUT)
     return figure
 
 
@@ -91,11 +102,18 @@ def contact_sheet(images, title=""):
     """Pictures side by side; images: caption -> uint8 (h, w, 3)."""
     figure = make_subplots(1, len(images), subplot_titles=list(images), horizontal_spacing=0.01)
     for k, image in enumerate(images.values()):
-        figure.add_image(z=image, row=1, col=k + 1)
+        figure.add_image(source=png(image), row=1, col=k + 1)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    figure.update_layout(title=title, height=300, **LAYOUT)
+    figure.update_layout(title_text=title, height=300, **LAYOUT)
     return figure
+
+
+def png(image):
+    """A picture as a data address: a tenth of the size of its numbers."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def bars(table, title="", y=""):
@@ -107,7 +125,7 @@ def bars(table, title="", y=""):
         value, low, high = np.array([table[g][name] for g in groups]).T
         figure.add_bar(x=groups, y=value, name=name, marker_color=color,
                        error_y=dict(array=high - value, arrayminus=value - low, color="#7a7a7a"))
-    figure.update_layout(title=title, barmode="group", height=380, yaxis_title=y, **LAYOUT)
+    figure.update_layout(title_text=title, barmode="group", height=380, yaxis_title=y, **LAYOUT)
     return figure
 
 
@@ -119,7 +137,7 @@ def episode_figure(seconds, values, names, title=""):
                            line=dict(color=COLORS[k % len(COLORS)],
                                      dash="solid" if k < len(COLORS) else "dot"))
     figure.update_xaxes(title="seconds")
-    figure.update_layout(title=title, height=320, **LAYOUT)
+    figure.update_layout(title_text=title, height=320, **LAYOUT)
     return figure
 
 
@@ -131,14 +149,18 @@ def compare_chunks(seconds, chunks, names, title=""):
     for k, (label, chunk) in enumerate(chunks.items()):
         for a in range(len(names)):
             figure.add_scatter(x=seconds, y=chunk[:, a], name=label, legendgroup=label,
+                               mode="lines",
                                showlegend=a == 0, row=a // columns + 1, col=a % columns + 1,
                                line=dict(color=COLORS[k % len(COLORS)],
                                          dash="dot" if k == 0 else "solid"))
-    figure.update_layout(title=title, height=170 * rows + 130, **LAYOUT)
+    limit = 1.1 * max([1.0, *(float(np.abs(chunk).max()) for chunk in chunks.values())])
+    figure.update_yaxes(range=[-limit, limit], zeroline=False)
+    figure.update_xaxes(zeroline=False)
+    figure.update_layout(**LAYOUT, title_text=title, height=170 * rows + 150, legend=NAMES_ABOVE)
     return figure
 
 
-def mask_figure(mask, labels, title="who looks at whom"):
+def mask_figure(mask, labels, title="who looks at whom: rows look at columns"):
     """Block picture of an attention mask: mask (rows, columns) bool, labels: one kind a column.
 
     Rows are the last len(mask) tokens of the sequence.
@@ -155,14 +177,14 @@ def mask_figure(mask, labels, title="who looks at whom"):
         update(tickvals=middle, ticktext=[names[i] for i in starts])
         for i in starts[1:]:
             line(i - 0.5, line_color="#7a7a7a", line_width=1)
-    figure.update_xaxes(side="top", title="is looked at")
-    figure.update_yaxes(autorange="reversed", title="looks")
-    figure.update_layout(title=title, width=620, height=620,
+    figure.update_xaxes(side="top")
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(title_text=title, width=620, height=620,
                          **{**LAYOUT, "margin": dict(l=90, r=20, t=110, b=20)})
     return figure
 
 
-def sequence_figure(model, batch, title="who looks at whom"):
+def sequence_figure(model, batch, title="who looks at whom: rows look at columns"):
     """The mask of a batch's first row as the model builds it, the flow block behind the prefix."""
     with torch.inference_mode():
         _, kinds, valid = model.embed(batch)

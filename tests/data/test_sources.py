@@ -45,7 +45,7 @@ def test_low_level_has_every_frame_with_its_actions(make):
     assert source.name == "arm/low" and len(source) == 6 + 7 + 8
     example = source[6 + 7 + 5]  # episode 2, step 5
     assert (example.source, example.level, example.robot) == ("arm/low", "low", "arm")
-    assert example.text == "leave: open the box"
+    assert example.text == "reach: open the box"
     assert example.answer is None and example.objects is None
     assert np.array_equal(example.state, source.dataset.states(2)[5])
     assert np.array_equal(example.actions[:3], source.dataset.actions(2)[5:8])
@@ -79,7 +79,7 @@ def test_high_level_leaves_out_episodes_without_language(make):
 def test_high_level_answers_are_the_subtasks_of_the_low_level(make):
     high, low = make("high"), make("low")
     said = [high[i].answer for i in range(6)]
-    phases = ["reach"] * 3 + ["carry"] * 2 + ["leave"]
+    phases = ["reach"] * 3 + ["carry"] * 2 + ["reach"]
     assert said == [f"{phase}: pick the cube" for phase in phases]
     assert said == [low[i].text for i in range(6)]
     last, same = high[len(high) - 1], low[len(low) - 1]

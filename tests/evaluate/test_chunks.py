@@ -183,12 +183,12 @@ def test_the_policys_own_subtasks_take_the_place_of_the_labels(
     def answers(batch, *_):
         asked.extend(toy_policy.processor.text.decode(row.tolist()) for row in batch.tokens)
         assert not batch.target.any()  # the label is not in the prompt
-        return ["leave: it", "carry: it"]
+        return ["reach: it", "carry: it"]
 
     monkeypatch.setattr(toy_policy, "answers", answers)
     own = chunks.predict(toy_policy, source, part, high, samples=1)
     assert all(text.startswith("Task: put the ") and text.endswith("Subtask: ") for text in asked)
-    monkeypatch.setattr(source, "subtask", lambda e, t: "leave: it" if t == part.places[0][1]
+    monkeypatch.setattr(source, "subtask", lambda e, t: "reach: it" if t == part.places[0][1]
                         else "carry: it")
     assert own == pytest.approx(chunks.predict(toy_policy, source, part, samples=1), abs=1e-4)
 
@@ -207,13 +207,32 @@ def test_predictions_use_the_policys_solver(toy_model, toy_setup, source, test_f
 
 def test_compare_puts_the_policy_beside_the_baselines(toy_policy, toy_setup, source):
     toy_policy.steps = 2
-    table = chunks.compare(toy_policy, toy_setup.train["toy"], source, stride=10, samples=2)
+    table = chunks.compare(toy_policy, toy_setup.train["toy"], source, toy_setup.high("toy"),
+                           stride=10, samples=2)
     assert table["mean action"] == pytest.approx((1, 1, 1))
     assert table["nearest neighbour"][0] < 0.7
-    assert table["pi0.5, mean of samples"][0] < table["pi0.5, one sample"][0]
+    assert table["pi0.5, own subtask"][0] < table["pi0.5, one sample"][0]
     assert all(low <= value <= high for value, low, high in table.values())
-    assert set(table) == {"pi0.5, mean of samples", "pi0.5, one sample", "nearest neighbour",
-                          "mean action", "hold still"}
+    assert list(table) == ["pi0.5, own subtask", "pi0.5, told subtask", "pi0.5, one sample",
+                           "nearest neighbour", "mean action", "hold still",
+                           "pi0.5 - best baseline"]
+    gap = table["pi0.5, own subtask"][0] - min(
+        table[name][0] for name in ("nearest neighbour", "mean action", "hold still"))
+    assert table["pi0.5 - best baseline"][0] == pytest.approx(gap)
+    told = chunks.compare(toy_policy, toy_setup.train["toy"], source, stride=10, samples=2)
+    assert "pi0.5, own subtask" not in told
+    assert told["pi0.5, told subtask"] == table["pi0.5, told subtask"]
+
+
+def test_a_difference_is_paired_by_episode(made_up):
+    rng = np.random.default_rng(3)
+    noise, mean = rng.normal(size=made_up.chunks.shape), np.zeros((5, 2))
+    scale = np.repeat([1.0, 3.0, 9.0], 4)[:, None, None]  # episodes of very different difficulty
+    better, worse = made_up.chunks + scale * noise, made_up.chunks + 1.1 * scale * noise
+    _, low, high = error(better, made_up, mean)
+    assert high > 5 * low  # alone the two cannot be told apart
+    value, low, high = error(better, made_up, mean, worse)
+    assert low <= value <= high < 0
 
 
 def test_subtask_accuracy_counts_exact_answers(toy_policy, toy_setup, monkeypatch):
