@@ -101,9 +101,12 @@ def test_every_frame_has_a_name_of_its_own():
 
 def test_losses_over_steps():
     history = {"text": [(0, 5.0), (10, 2.0)], "flow": [(0, 1.0)], "tokens": []}
-    figure = pictures.loss_figure(history)
+    figure = pictures.loss_figure(history, window=1)
     assert [line.name for line in figure.data] == ["text", "flow"]
     assert list(figure.data[0].x) == [0, 10] and list(figure.data[0].y) == [5, 2]
+    history["text"] = [(k, value) for k, value in enumerate([4.0, 2.0, 6.0, 1.0])]
+    means = pictures.loss_figure(history, window=2).data[0].y
+    assert list(means) == [4, 3, 4, 3.5]
     assert figure.layout.yaxis.type == "log"
 
 
