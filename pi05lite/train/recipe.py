@@ -40,7 +40,7 @@ def pretrain(steps=300, batch_size=16, learning_rate=2e-3):
                   blur=0.05)
 
 
-def posttrain(steps=1900, batch_size=16, learning_rate=2e-3):
+def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
     """Text, action tokens and flow together, the expert from random weights (alpha = 10)."""
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=max(1, steps // 20),
                   blur=0.05, alpha=10.0, flow_draws=4, new_expert=True)
