@@ -7,7 +7,7 @@
 # instruction, says in words what to do next, and moves. In this notebook you
 #
 # 1. look at real robot episodes, as numbers and as pictures,
-# 2. turn one second of motion into a dozen tokens and back,
+# 2. turn one second of motion into a few dozen tokens and back,
 # 3. train a small but complete pi0.5: first on tokens, then with flow matching,
 # 4. ask it for a subtask and for a chunk of actions in an episode that it has not seen,
 # 5. scrub through the denoising of that chunk, from noise to motion,
@@ -46,7 +46,7 @@ STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many st
 # %% [markdown]
 # ## 2 · What a robot knows
 # Each real dataset here is a folder in LeRobot format: tables of numbers, videos, and a sentence per
-# episode. Every fifth episode is held out: the model never trains on it.
+# episode. Every few episodes one is held out: the model never trains on it.
 
 # %%
 from pi05lite.data.robots import open_known
@@ -272,7 +272,7 @@ for who in ("pi0.5, own subtask", "pi0.5, one sample"):
 #
 # ## What you have seen
 # - An episode is pictures, states and actions; a chunk is the next `H` actions.
-# - FAST writes a chunk in a dozen tokens, so that a language model can predict it.
+# - FAST writes a chunk in a few dozen tokens, so that a language model can predict it.
 # - Pre-training learns tokens; post-training adds an expert that turns noise into actions.
 # - One set of weights says the subtask and then acts on it.
 #
