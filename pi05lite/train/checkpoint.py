@@ -130,4 +130,9 @@ def newest(path):
 def checkpoints(run):
     """The whole checkpoints in a run folder, oldest first."""
     found = [p for p in Path(run).glob("step-*") if re.fullmatch(r"step-\d+", p.name)]
-    return sorted(found, key=lambda p: int(p.name[5:]))
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint):
+    """How many steps a checkpoint folder has behind it, from its name."""
+    return int(Path(checkpoint).name.removeprefix("step-"))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from safetensors.torch import load_file
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -18,7 +19,7 @@ from pi05lite.config import Config, differences
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.pi05 import check_batch
 from pi05lite.policy import Policy
-from pi05lite.train.checkpoint import FolderCheckpoints, checkpoints, newest
+from pi05lite.train.checkpoint import FolderCheckpoints, checkpoints, newest, step_of
 from pi05lite.train.module import TrainingModule
 
 
@@ -75,6 +76,9 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     out, stop = Path(out), min(until or recipe.steps, recipe.steps)
     start = checkpoint_to_resume(out, model.config, recipe, resume)
     check_batch(processor.collate([mixture[i] for i in range(4)]), model.config)
+    if start is not None and step_of(start) >= stop:  # nothing left to do
+        model.load_state_dict(load_file(start / "model.safetensors"))
+        return Policy(model, processor)
     if recipe.new_expert and start is None:
         torch.manual_seed(recipe.seed)
         model.new_expert()
@@ -148,7 +152,7 @@ def checkpoint_to_resume(out, config, recipe, resume):
 
 def loggers(out, start, tensorboard):
     """CSV and TensorBoard logs; a resumed run writes a CSV of its own beside the earlier one."""
-    step = 0 if start is None else int(start.name[5:])
+    step = 0 if start is None else step_of(start)
     kinds = [CSVLogger(out, name="", version=f"log-{step:06d}")]
     if tensorboard:
         kinds.append(TensorBoardLogger(out, name="", version="tensorboard"))

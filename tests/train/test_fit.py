@@ -130,6 +130,15 @@ def test_a_kill_at_any_moment_leaves_only_whole_checkpoints(tmp_path):
             pi05lite.load(folder)
 
 
+def test_a_finished_run_is_given_back_as_it_was(whole):
+    out, policy, _ = whole
+    again = toy.run(out)
+    for (name, a), b in zip(policy.model.state_dict().items(), again.model.state_dict().values()):
+        assert torch.equal(a, b), name
+    earlier = toy.run(out, until=10)  # a cell that was run before, run once more
+    assert torch.equal(policy.model.embedding.weight, earlier.model.embedding.weight)
+
+
 def test_load_gives_what_was_trained(whole):
     out, policy, _ = whole
     loaded = pi05lite.load(out)
