@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.vocabulary import PAD
 
 
@@ -66,8 +65,3 @@ def trace(policy, observation, subtask, truth=None, samples=4, steps=None, seed=
         None if truth is None else robot.to_model(truth, observation.state),
         token_labels(policy, batch), prefix.kinds[0].cpu().numpy(),
         np.stack([n["attention"][0].cpu().numpy() for n in prefix_notes]), np.stack(flow_notes))
-
-
-def kind_name(kind):
-    """The word for a token kind."""
-    return Kind(int(kind)).name.lower()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pi05lite.tokens.kind import Kind
-from pi05lite.trace import kind_name, token_labels, trace
+from pi05lite.trace import token_labels, trace
 
 H, A, STEPS, K = 10, 4, 10, 3
 
@@ -101,4 +101,4 @@ def test_steps_and_names_are_choices(toy_policy, toy_observation):
 
 
 def test_kinds_have_names():
-    assert [kind_name(np.int64(k)) for k in range(4)] == ["prompt", "text", "action", "flow"]
+    assert [Kind(k).label for k in range(4)] == ["prompt", "text", "action", "flow"]

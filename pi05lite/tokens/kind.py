@@ -10,3 +10,8 @@ class Kind(IntEnum):
     TEXT = 1  # an answer in words (a subtask, a caption, boxes): causal
     ACTION = 2  # discrete action tokens (FAST, VQ, bins): causal
     FLOW = 3  # the noisy actions that the expert moves: one bidirectional block
+
+    @property
+    def label(self):
+        """The word for pictures: "prompt", "text", "action" or "flow"."""
+        return self.name.lower()

@@ -195,6 +195,6 @@ def sequence_figure(model, batch, title="who looks at whom: rows look at columns
     mask = torch.cat([top, flow_mask(kinds, valid, horizon)], dim=1)[0]
     keep = torch.cat([here, here.new_ones(horizon)])
     pictures = kinds.shape[1] - batch.tokens.shape[1]
-    names = ["pictures"] * pictures + [Kind(int(k)).name.lower() for k in kinds[0, pictures:]]
+    names = ["pictures"] * pictures + [Kind(int(k)).label for k in kinds[0, pictures:]]
     labels = [n for n, k in zip(names + ["flow"] * horizon, keep.tolist()) if k]
     return mask_figure(mask[keep][:, keep].numpy(), labels, title)
