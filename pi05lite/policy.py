@@ -106,12 +106,11 @@ class Policy:
 
     def denoise(self, batch, robot, seed=0, samples=1):
         """`samples` chunks for a batch of one from seeded noise: every x (samples, H, A)."""
-        c, generator = self.model.config, torch.Generator().manual_seed(seed)
-        noise = torch.randn(samples, c.horizon, c.action_size, generator=generator)
         with torch.inference_mode():
             prefix = self.model.prefix(batch).repeat(samples)
-            mask = self.processor.size_mask(robot).to(noise.device)
-            return self.model.sample(prefix, self.steps, noise, mask, solver=self.solver)
+            return self.model.sample(
+                prefix, self.steps, size_mask=self.processor.size_mask(robot),
+                generator=torch.Generator().manual_seed(seed), solver=self.solver)
 
     def follow_tokens(self, observation, subtask, limit=None, temperature=0.0, generator=None):
         """Low level by discrete action tokens: actions (H, A) in the robot's units, and whether the

@@ -12,7 +12,7 @@ from pi05lite.tokens.vocabulary import PAD
 class Trace:
     """One chunk being denoised, and who looked at whom meanwhile. Numpy arrays, actions normalised.
 
-    K noise samples, N denoising steps, T prefix tokens; attention is averaged over nothing.
+    K noise samples, N denoising steps, T prefix tokens; attention for each layer and head.
     """
 
     tau: np.ndarray  # (N + 1,) flow times, 0 noise to 1 action
@@ -48,20 +48,18 @@ def trace(policy, observation, subtask, truth=None, samples=4, steps=None, seed=
     c, size, steps = model.config, robot.action_size, steps or policy.steps
     batch, prefix_notes, flow_notes = policy.batch(observation, subtask, "low"), [], []
     prefix = model.prefix(batch, prefix_notes).repeat(samples)
-    noise = torch.randn(samples, c.horizon, c.action_size,
-                        generator=torch.Generator().manual_seed(seed)).to(prefix.hidden)
-    keep = policy.processor.size_mask(robot.name).to(noise.device)[:, None]
-
-    def velocity(x, tau):
-        notes = []
-        v = model.velocity(prefix, x, tau, notes)
-        flow_notes.append(np.stack([n["attention"][0].cpu().numpy() for n in notes]))
-        return v * keep
-
-    path = torch.stack(policy.solver(velocity, noise * keep, steps))[..., :size].cpu().numpy()
+    path = model.sample(prefix, steps, size_mask=policy.processor.size_mask(robot.name),
+                        generator=torch.Generator().manual_seed(seed), solver=policy.solver,
+                        record=flow_notes)
+    path = torch.stack(path)[..., :size].cpu().numpy()
     return Trace(
         np.linspace(0, 1, len(path)), path, names or [f"action {i}" for i in range(size)],
         np.arange(c.horizon) / robot.fps,
         None if truth is None else robot.to_model(truth, observation.state),
         token_labels(policy, batch), prefix.kinds[0].cpu().numpy(),
-        np.stack([n["attention"][0].cpu().numpy() for n in prefix_notes]), np.stack(flow_notes))
+        first_row(prefix_notes), np.stack([first_row(notes) for notes in flow_notes]))
+
+
+def first_row(notes):
+    """Attention of the first row of a batch, (layers, heads, queries, keys)."""
+    return np.stack([layer["attention"][0].cpu().numpy() for layer in notes])

@@ -54,8 +54,7 @@ def predict(policy, source, held_out, high=None, samples=8, batch_size=32, seed=
         batch = policy.processor.collate(examples).to(device)
         with torch.inference_mode():
             prefix = model.prefix(batch).repeat(samples)
-            start = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=noise)
-            chunk = model.sample(prefix, policy.steps, start, mask.to(device),
+            chunk = model.sample(prefix, policy.steps, size_mask=mask, generator=noise,
                                  solver=policy.solver)[-1]
         out.append(chunk.view(len(examples), samples, c.horizon, -1)[..., :size].cpu().numpy())
     return np.concatenate(out)

@@ -186,10 +186,11 @@ class Pi05(nn.Module):
 
     @torch.no_grad()
     def sample(self, batch_or_prefix, steps=10, noise=None, size_mask=None, generator=None,
-               solver=flow.euler):
+               solver=flow.euler, record=None):
         """Denoise chunks: every x on the way, a list of (B, H, A), the last one the actions.
 
-        noise (B, H, A), or drawn; size_mask (B, A) bool: the sizes that the robot has.
+        noise (B, H, A), or drawn; size_mask (B, A) bool: the sizes that the robot has; record: a
+        list that gets the layers' notes of every step.
         """
         prefix = (batch_or_prefix if isinstance(batch_or_prefix, Prefix)
                   else self.prefix(batch_or_prefix))
@@ -198,7 +199,15 @@ class Pi05(nn.Module):
             noise = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=generator)
         keep = 1.0 if size_mask is None else size_mask[:, None].to(prefix.hidden)
         noise = noise.to(prefix.hidden) * keep
-        return solver(lambda x, tau: self.velocity(prefix, x, tau) * keep, noise, steps)
+
+        def velocity(x, tau):
+            notes = None if record is None else []
+            v = self.velocity(prefix, x, tau, notes)
+            if record is not None:
+                record.append(notes)
+            return v * keep
+
+        return solver(velocity, noise, steps)
 
 
 def last_valid(valid):
@@ -226,11 +235,11 @@ def check_batch(batch, config):
     px, C = config.vision.image_size, len(config.cameras)
     must(batch.images.shape[1:] == (C, 3, px, px), "batch.images",
          f"(B, {C}, 3, {px}, {px})", tuple(batch.images.shape),
-         "make the batch with the Collator of the same config")
+         "make the batch with the Processor of the same config")
     must(int(batch.tokens.max()) < config.vocabulary.size, "batch.tokens",
          f"ids below {config.vocabulary.size}", int(batch.tokens.max()),
          "use the tokenizer that the model was trained with")
     if batch.actions is not None:
         shape = (config.horizon, config.action_size)
         must(batch.actions.shape[1:] == shape, "batch.actions", f"(B, {shape[0]}, {shape[1]})",
-             tuple(batch.actions.shape), "make the batch with the Collator of the same config")
+             tuple(batch.actions.shape), "make the batch with the Processor of the same config")

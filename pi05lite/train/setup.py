@@ -19,7 +19,7 @@ SHARES = {"low": 1.0, "high": 0.25, "words": 0.1}  # times examples ** power
 
 @dataclass
 class Setup:
-    """A mixture with the processor that fits it, and the held-out half of each robot."""
+    """A mixture with the processor that fits it, and the held-out part of each robot."""
 
     config: object
     processor: Processor
@@ -65,7 +65,7 @@ def prepare(names, config, actions=None, words=True, shares=None, power=0.43, se
     shares = SHARES | (shares or {})
     weights = {s.name: shares[getattr(s, "level", "words")] * by_size(s, power) for s in sources}
     mixture = Mixture(sources, weights, seed)
-    text = TextTokenizer.train(corpus(sources, config), config.vocabulary.text)
+    text = TextTokenizer.train(corpus(sources), config.vocabulary.text)
     actions = fit_actions(actions or FastTokenizer(config.vocabulary.actions), train)
     robots = {name: source.robot for name, source in train.items()}
     processor = Processor(config, text, actions, robots, mixture.names)
@@ -79,13 +79,13 @@ def at_level(source, level):
 
 def word_sources(image_size):
     """The picture-and-words sets that are here: DROID captions, playing cards with boxes."""
-    found = [(CaptionSource, paths.find("vl/droid_captions")), (BoxSource,
-                                                                paths.find("vl/playing_cards"))]
+    found = [(CaptionSource, paths.find("vl/droid_captions")),
+             (BoxSource, paths.find("vl/playing_cards"))]
     return [source(folder, image_size) for source, folder in found if folder]
 
 
-def corpus(sources, config):
-    """The words that the text tokenizer learns from: every prompt and answer without its state."""
+def corpus(sources):
+    """The words that the text tokenizer learns from: prompts and answers of every source."""
     lines = []
     for source in sources:
         if isinstance(source, RobotSource):
