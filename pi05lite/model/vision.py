@@ -35,4 +35,5 @@ class VisionTower(nn.Module):
     @torch.no_grad()
     def tokens_per_image(self, image_size):
         """How many tokens one picture becomes."""
-        return self.patches(torch.zeros(1, 3, image_size, image_size)).shape[1]
+        blank = self.projector.weight.new_zeros(1, 3, image_size, image_size)
+        return self.patches(blank).shape[1]
