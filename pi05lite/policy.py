@@ -107,7 +107,7 @@ class Policy:
     def denoise(self, batch, robot, seed=0, samples=1):
         """`samples` chunks for a batch of one from seeded noise: every x (samples, H, A)."""
         with torch.inference_mode():
-            prefix = self.model.prefix(batch).repeat(samples)
+            prefix = self.model.prefix(batch, hidden=False).repeat(samples)
             return self.model.sample(
                 prefix, self.steps, size_mask=self.processor.size_mask(robot),
                 generator=torch.Generator().manual_seed(seed), solver=self.solver)

@@ -34,6 +34,8 @@ class Processor:
         self.cut = Counter()  # source -> examples whose answer or actions did not fit max_tokens
         # One shape for the action tokenizer: narrower robots get zeros behind their own numbers.
         self.token_width = max((r.action_size for r in self.robots.values()), default=0)
+        # A state token is as wide as an action; without room for it the state is text only.
+        self.states_fit = all(r.state_size <= config.action_size for r in self.robots.values())
         self._check()
 
     def _check(self):
@@ -66,11 +68,13 @@ class Processor:
         """Ids of the prompt: the text with the state in bins, or a question."""
         if example.level == "words":
             return self.text.encode(question_prompt(example.text))
+        return self.text.encode(robot_prompt(
+            example.text, self.normal_state(example), example.level, self.config.state_bins))
+
+    def normal_state(self, example):
+        """The state (S,) in [-1, 1], blurred where training asks for it."""
         state = self.robot(example.robot).stats.state.normalize(example.state)
-        if example.blur is not None:
-            state = state + example.blur
-        return self.text.encode(
-            robot_prompt(example.text, state, example.level, self.config.state_bins))
+        return state if example.blur is None else state + example.blur
 
     def answer_ids(self, example):
         """Ids of what is to be said: boxes first, then words (pi0.5, section IV-C)."""
@@ -135,6 +139,7 @@ class Processor:
         valid, target = tokens.bool(), tokens.bool()
         actions = torch.zeros(B, c.horizon, c.action_size)
         action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
+        state = torch.zeros(B, c.action_size) if self.states_fit else None
         for b, (example, s) in enumerate(zip(examples, sequences)):
             for slot, image in example.images.items():
                 k = self.slot(example.source, slot, image)
@@ -147,10 +152,12 @@ class Processor:
                 size = example.actions.shape[1]
                 actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))
                 action_mask[b, :, :size] = torch.as_tensor(example.steps)[:, None]
+            if example.state is not None and state is not None:
+                state[b, :len(example.state)] = torch.as_tensor(self.normal_state(example))
         source = [self.sources.index(e.source) if e.source in self.sources else -1
                   for e in examples]
         return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
-                     torch.tensor(source))
+                     torch.tensor(source), state)
 
     # ---- tensors back to the world ---------------------------------------------------------
 

@@ -19,6 +19,7 @@ class Batch:
     actions: torch.Tensor | None = None  # (B, H, A) normalised, padded with 0 to A
     action_mask: torch.Tensor | None = None  # (B, H, A) bool, False = padding in steps or sizes
     source: torch.Tensor | None = None  # (B,) which source of the mixture each example is from
+    state: torch.Tensor | None = None  # (B, A) normalised, padded with 0: for a state token
 
     def __len__(self):
         return self.tokens.shape[0]

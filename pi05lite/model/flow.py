@@ -25,19 +25,21 @@ def sample_tau(count, c, generator=None, device=None):
 
 def path(noise, actions, tau):
     """The point x_tau on the line and the velocity along it; all (B, H, A), tau (B,)."""
-    t = tau[:, None, None]
+    t = tau.to(noise.dtype)[:, None, None]
     return (1 - t) * noise + t * actions, actions - noise
 
 
 def time_embedding(tau, width, shortest=4e-3, longest=4.0):
-    """Sines then cosines (B, width) of tau (B,), periods from `shortest` to `longest`.
+    """Sines then cosines (B, width) of the noise left, 1 - tau, for tau (B,).
 
-    The angles reach 1571 radians, so they are taken in float64 (openpi, posemb_sincos).
+    Waves of the noise share, not of tau, so that published weights fit as they are. Periods run
+    from `shortest` to `longest`: the angles reach 1571 radians, so they are taken in float64
+    (openpi, posemb_sincos).
     """
     double = torch.float32 if tau.device.type == "mps" else torch.float64
     share = torch.linspace(0, 1, width // 2, dtype=double, device=tau.device)
     period = shortest * (longest / shortest) ** share
-    angle = 2 * math.pi * tau.to(double)[:, None] / period
+    angle = 2 * math.pi * (1 - tau.to(double))[:, None] / period
     return torch.cat([angle.sin(), angle.cos()], dim=-1).float()
 
 

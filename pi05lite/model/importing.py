@@ -1,132 +1,203 @@
-"""Weights of published pi0.5 checkpoints (openpi's PyTorch layout) into a Pi05.
+"""Published weights in and out: openpi's PyTorch layout, and lerobot's, which is the same renamed.
 
 openpi runs flow time the other way (t = 1 is noise) and predicts noise - action. This file is the
-one place that knows: with tau = 1 - t openpi's waves sin(w t), cos(w t) are mixtures of our waves
-sin(w tau), cos(w tau), so turning the columns of the first time layer once makes it read our time
-embedding, and negating the last layer turns the velocity round.
+one place that knows: the last layer is negated, once, on the way in and on the way out. (The time
+embedding reads the noise left, 1 - tau, which is openpi's t.)
 """
 
+import json
 import math
+import os
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
+from pi05lite import config as presets
 from pi05lite.errors import ConfigError, say
+from pi05lite.model.expert import ActionExpert, MixedTime, Pi0Expert
+from pi05lite.model.pi05 import Pi05
 
 PALIGEMMA = "paligemma_with_expert.paligemma."
+TOWER = PALIGEMMA + "model.vision_tower.vision_model."
+HEAD = PALIGEMMA + "lm_head.weight"  # the tied pair under the name that openpi saves ...
+EMBED = PALIGEMMA + "model.language_model.embed_tokens.weight"  # ... and the one it leaves out
 DEAD = "paligemma_with_expert.gemma_expert.lm_head.weight"  # random, never used by anyone
-# openpi name -> ours, in order; the first pattern that matches counts.
-NAMES = [(re.compile(f"^{pattern}$"), ours) for pattern, ours in (
-    (PALIGEMMA + r"lm_head\.weight", "embedding.weight"),
-    (PALIGEMMA + r"model\.language_model\.embed_tokens\.weight", "embedding.weight"),
-    (PALIGEMMA + r"model\.multi_modal_projector\.linear\.(.*)", r"vision.projector.\1"),
-    (PALIGEMMA + r"model\.language_model\.(.*)", r"vlm.\1"),
-    (PALIGEMMA + r"model\.vision_tower\.vision_model\.(.*)", r"vision.tower.\1"),
-    (r"paligemma_with_expert\.gemma_expert\.model\.(.*)", r"expert.transformer.\1"),
-    (r"action_(in|out)_proj\.(.*)", r"expert.action_\1.\2"),
-    (r"time_mlp_(in|out)\.(.*)", r"expert.time_\1.\2"),
+LAYER = TOWER + r"encoder.layers.\1."
+# Our names in order, from the whole to its parts; each is replaced by openpi's.
+NAMES = [(re.compile(ours), theirs) for ours, theirs in (
+    (r"^embedding\.weight$", HEAD),
+    (r"^vision\.projector\.", PALIGEMMA + "model.multi_modal_projector.linear."),
+    (r"^vision\.tower\.patch_embed\.proj\.", TOWER + "embeddings.patch_embedding."),
+    (r"^vision\.tower\.pos_embed$", TOWER + "embeddings.position_embedding.weight"),
+    (r"^vision\.tower\.norm\.", TOWER + "post_layernorm."),
+    (r"^vision\.tower\.blocks\.(\d+)\.norm", LAYER + "layer_norm"),
+    (r"^vision\.tower\.blocks\.(\d+)\.mlp\.", LAYER + "mlp."),
+    (r"^vision\.tower\.blocks\.(\d+)\.attn\.proj\.", LAYER + "self_attn.out_proj."),
+    (r"^vision\.tower\.blocks\.(\d+)\.attn\.([qkv])\.", LAYER + r"self_attn.\2_proj."),
+    (r"^vlm\.", PALIGEMMA + "model.language_model."),
+    (r"^expert\.transformer\.", "paligemma_with_expert.gemma_expert.model."),
+    (r"^expert\.(action_in|action_out|state)(_in)?\.", r"\1_proj."),
+    (r"\.attention\.([qkv])\.", r".self_attn.\1_proj."),
+    (r"\.attention\.out\.", ".self_attn.o_proj."),
+    (r"\.feed_forward\.(gate|up|down)\.", r".mlp.\1_proj."),
+    (r"\.attention_norm\.", ".input_layernorm."),
+    (r"\.feed_forward_norm\.", ".post_attention_layernorm."),
+    (r"\.modulation\.", ".dense."),
 )]
-PARTS = [(re.compile(pattern), ours) for pattern, ours in (
-    (r"self_attn\.([qkv])_proj", r"attention.\1"),
-    (r"self_attn\.o_proj", "attention.out"),
-    (r"mlp\.(gate|up|down)_proj", r"feed_forward.\1"),
-    (r"post_attention_layernorm", "feed_forward_norm"),
-    (r"input_layernorm", "attention_norm"),
-    (r"\.dense\.", ".modulation."),
-)]
-TOWER = [(re.compile(pattern), ours) for pattern, ours in (
-    (r"embeddings\.patch_embedding", "patch_embed.proj"),
-    (r"embeddings\.position_embedding\.weight", "pos_embed"),
-    (r"encoder\.layers\.", "blocks."),
-    (r"layer_norm([12])", r"norm\1"),
-    (r"self_attn\.([qkv])_proj", r"attn.qkv.\1"),
-    (r"self_attn\.out_proj", "attn.proj"),
-    (r"post_layernorm", "norm"),
-)]
+CHUNK = 64 << 20  # bytes read at once
 
 
-def our_name(name):
-    """Our name of an openpi tensor, None for one that nobody uses.
+@dataclass
+class Place:
+    """Where a published tensor lives in a model: a view of one of its tensors."""
 
-    The tower's q, k and v come back as `...attn.qkv.q.weight` and so on: thirds of one tensor.
+    ours: str
+    view: torch.Tensor
+    negative: bool = False  # stored with the other sign
+
+
+def places(model):
+    """{openpi's name: Place} for every tensor of a model, the dead head left out."""
+    time = "action_time_mlp_" if isinstance(model.expert.time, MixedTime) else "time_mlp_"
+    found = {}
+    for ours, tensor in model.state_dict().items():
+        views = {ours: tensor}
+        if ".attn.qkv." in ours:  # timm keeps in one tensor what openpi keeps in three
+            views = {ours.replace(".qkv.", f".{x}."): part
+                     for x, part in zip("qkv", tensor.chunk(3))}
+        elif ours == "vision.tower.pos_embed":
+            views = {ours: tensor[0]}
+        for name, view in views.items():
+            name = name.replace("expert.time.first.", f"{time}in.")
+            name = name.replace("expert.time.second.", f"{time}out.")
+            for pattern, theirs in NAMES:
+                name = pattern.sub(theirs, name)
+            found[name] = Place(ours, view, ours.startswith("expert.action_out."))
+    return found
+
+
+# ---- in --------------------------------------------------------------------------------------
+
+
+def load_openpi(path, config=None, dtype=torch.float32, device="cpu"):
+    """The model of a published checkpoint: a folder of openpi or lerobot, or a safetensors file.
+
+    pi0.5 and pi0 are told apart by their names. config: sizes (None: the full pi0.5, with the
+    checkpoint's horizon); dtype: torch.float32 or torch.bfloat16. Tensors are streamed, so that the
+    peak stays close to the size of the model. Raises ConfigError with the names that do not fit.
     """
-    name = name.removeprefix("model.")  # lerobot puts this in front of every name
-    if name == DEAD:
-        return None
-    for pattern, ours in NAMES:
-        if pattern.match(name):
-            name = pattern.sub(ours, name)
-            for part, new in TOWER if name.startswith("vision.tower.") else PARTS:
-                name = part.sub(new, name)
-            return name
-    return name
+    path = Path(path)
+    found = published(path)
+    config = config or replace(presets.pi05(), horizon=horizon_of(path))
+    expert = Pi0Expert if "state_proj.weight" in found else ActionExpert
+    with torch.device("meta"):
+        model = Pi05(config, expert=expert).to(dtype)
+    match(model, found, path)
+    return fill(model.to_empty(device=device), path)
 
 
 @torch.no_grad()
-def load_openpi(model, path, dtype=None):
-    """Fill `model` (a Pi05 of the right config) from an openpi or lerobot safetensors file.
-
-    Tensors are streamed one by one. Raises ConfigError with a list of missing, unexpected and
-    mis-shaped names, before anything is changed.
-    """
-    path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    with safe_open(path, "pt") as file:
-        plan = match(model, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()},
-                     path)
-        for name, place in plan:
-            place.copy_(convert(our_name(name), file.get_tensor(name)).to(dtype or place.dtype))
+def fill(model, path):
+    """Copy a published checkpoint into a model that stands; nothing changes if it does not fit."""
+    found = published(path)
+    plan = match(model, found, path)
+    check_tie(found)
+    for name, place in plan:
+        for rows, part in slices(*found[name][:2]):
+            place.view[rows] = -part if place.negative else part
     return model
 
 
-def match(model, shapes, path):
-    """Pairs (file name, tensor to fill), or a ConfigError that lists what does not fit."""
-    state, filled, plan, unexpected, wrong = model.state_dict(), set(), [], [], []
-    for name, shape in shapes.items():
-        ours = our_name(name)
-        if ours is None:
-            continue
-        third = re.search(r"\.qkv\.([qkv])\.(.*)$", ours)
-        key = re.sub(r"\.qkv\.[qkv]\.", ".qkv.", ours)
-        if key not in state:
-            unexpected.append(name)
-            continue
-        place = state[key]
-        if third:
-            place = place.chunk(3)["qkv".index(third[1])]
-        shape = (1, *shape) if key.endswith("pos_embed") else shape
-        if tuple(place.shape) != shape:
-            wrong.append(f"{name}: {tuple(place.shape)} wanted, {shape} found")
-        filled.add(ours)
-        plan.append((name, place))
-    missing = [k for k in state if k not in filled and not (
-        ".qkv." in k and all(k.replace(".qkv.", f".qkv.{x}.") in filled for x in "qkv"))]
-    if missing or unexpected or wrong:
-        raise ConfigError(say(f"{path}", "the tensors of this config's pi0.5",
-                              f"missing {missing}; unexpected {unexpected}; other shapes {wrong}",
+def published(path):
+    """{openpi's name: (file, name in it, shape)} of a checkpoint, lerobot's "model." taken off."""
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    files = [f for f in files if not f.name.startswith("policy_")]  # lerobot's normalisers
+    if not files:
+        jax = (path / "params").exists() or (path / "_METADATA").exists()
+        raise ConfigError(say(
+            f"checkpoint {path}", "a safetensors file or a folder with one",
+            "a JAX checkpoint of openpi" if jax else "none",
+            "convert it with openpi's examples/convert_jax_model_to_pytorch.py" if jax else
+            "download one, for example `hf download lerobot/pi05_base`"))
+    found = {}
+    for file in files:
+        with safe_open(file, "pt") as f:
+            for name in f.keys():
+                found[name.removeprefix("model.")] = (file, name,
+                                                      tuple(f.get_slice(name).get_shape()))
+    return found
+
+
+def match(model, found, path):
+    """Pairs (openpi's name, Place) to fill, or a ConfigError that lists what does not fit."""
+    wanted = places(model)
+    if HEAD not in found and EMBED in found:
+        wanted[EMBED] = wanted.pop(HEAD)
+    missing = [f"{name} (our {place.ours})" for name, place in wanted.items() if name not in found]
+    unexpected = [name for name in found if name not in wanted and name not in (DEAD, EMBED)]
+    shapes = [f"{name}: {tuple(place.view.shape)} wanted, {found[name][2]} found"
+              for name, place in wanted.items()
+              if name in found and tuple(place.view.shape) != found[name][2]]
+    if missing or unexpected or shapes:
+        report = [f"{len(names)} {title}:\n      " + "\n      ".join(names[:20])
+                  for title, names in (("missing", missing), ("unexpected", unexpected),
+                                       ("of another shape", shapes)) if names]
+        raise ConfigError(say(f"{path}", "the tensors of this config's model",
+                              "\n    ".join(report),
                               "build the model with the config that the file was made with"))
-    return plan
+    return list(wanted.items())
 
 
-def convert(name, tensor):
-    """An openpi tensor in our conventions of layout and flow time."""
-    if name.endswith("pos_embed"):
-        return tensor[None]
-    if name.startswith("expert.action_out."):
-        return -tensor
-    if name == "expert.time_in.weight":
-        return turn_time(tensor)
-    return tensor
+def slices(file, name):
+    """A tensor of a file piece by piece: pairs (slice of its first axis, piece).
+
+    The file is opened anew for each piece: what a mapping has read would stay in memory.
+    """
+    with safe_open(file, "pt") as f:
+        shape = f.get_slice(name).get_shape()
+    step = max(1, CHUNK // (4 * math.prod(shape[1:])))
+    for first in range(0, shape[0], step):
+        rows = slice(first, first + step)
+        with safe_open(file, "pt") as f:
+            yield rows, f.get_slice(name)[rows]
 
 
-def turn_time(weight, shortest=4e-3, longest=4.0):
-    """Columns for sines and cosines of tau from columns for those of t = 1 - tau: (D, 2 F)."""
-    sin, cos = weight.double().chunk(2, dim=1)  # (D, F) each
-    share = torch.linspace(0, 1, sin.shape[1], dtype=torch.float64)
-    w = 2 * math.pi / (shortest * (longest / shortest) ** share)  # (F,)
-    # sin(w t) = sin(w) cos(w tau) - cos(w) sin(w tau)
-    # cos(w t) = cos(w) cos(w tau) + sin(w) sin(w tau)
-    ours = torch.cat([cos * w.sin() - sin * w.cos(), sin * w.sin() + cos * w.cos()], dim=1)
-    return ours.to(weight.dtype)
+def check_tie(found):
+    """Raise ConfigError where a file has the tied pair under both names with unlike numbers."""
+    if HEAD in found and EMBED in found:
+        for (_, head), (_, embed) in zip(*(slices(*found[n][:2]) for n in (HEAD, EMBED))):
+            if not torch.equal(head, embed):
+                raise ConfigError(say(EMBED, f"the numbers of {HEAD}: pi0.5 ties them", "others",
+                                      "the file is of another model; delete one of the two names"))
+
+
+def horizon_of(path):
+    """The chunk length that a checkpoint folder's config.json names, else the preset's."""
+    file = (path if path.is_dir() else path.parent) / "config.json"
+    values = json.loads(file.read_text()) if file.is_file() else {}
+    return values.get("action_horizon") or values.get("chunk_size") or presets.pi05().horizon
+
+
+# ---- out -------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def save_openpi(model, path, lerobot=False):
+    """Write a model into openpi's layout (lerobot's with "model." in front), whole or not at all.
+
+    path: a folder. The dead head of the expert is written as zeros, since openpi asks for it.
+    """
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    c, before = model.config, "model." if lerobot else ""
+    tensors = {before + name: (-p.view if p.negative else p.view).contiguous()
+               for name, p in places(model).items()}
+    tensors[before + DEAD] = model.embedding.weight.new_zeros(c.vocabulary.size, c.expert.width)
+    part = folder / "model.safetensors.part"
+    save_file(tensors, part)
+    os.replace(part, folder / "model.safetensors")

@@ -17,6 +17,10 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width))
 
+    def start(self):
+        """Back to where training starts: a plain unit norm."""
+        nn.init.zeros_(self.weight)
+
     def forward(self, x, cond=None):
         """x (B, T, D) -> the normed x, and no gate."""
         return unit_rms(x) * (1 + self.weight), None
@@ -31,13 +35,17 @@ class AdaptiveRMSNorm(nn.Module):
     def __init__(self, width, cond_width):
         super().__init__()
         self.modulation = nn.Linear(cond_width, 3 * width)
+        self.start()
+
+    def start(self):
+        """Back to where training starts: a unit norm with the gate closed."""
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x, cond):
         """x (B, T, D), cond (B, D') -> the modulated x (B, T, D), the gate (B, 1, D)."""
         scale, shift, gate = self.modulation(cond)[:, None].chunk(3, dim=-1)  # each (B, 1, D)
-        return unit_rms(x) * (1 + scale) + shift, gate
+        return torch.addcmul(shift, unit_rms(x), 1 + scale), gate
 
 
 def unit_rms(x, eps=1e-6):
@@ -89,10 +97,7 @@ class Attention(nn.Module):
         """
         B, T, _ = x.shape
         q = rotate(self.q(x).view(B, T, self.heads, self.head_dim), turn).transpose(1, 2)
-        k = rotate(self.k(x).view(B, T, self.kv_heads, self.head_dim), turn).transpose(1, 2)
-        v = self.v(x).view(B, T, self.kv_heads, self.head_dim).transpose(1, 2)  # (B, N', T, K)
-        if past is not None:
-            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)  # (B, N', S, K)
+        k, v = self.keys_values(x, turn, past)
         group = self.heads // self.kv_heads
         keys, values = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
         if record is None:
@@ -101,6 +106,15 @@ class Attention(nn.Module):
             record["attention"] = weights = attention_weights(q, keys, bias)
             y = weights.type_as(values) @ values
         return self.out(y.transpose(1, 2).reshape(B, T, -1)), (k, v)
+
+    def keys_values(self, x, turn, past=None):
+        """What others may look at: keys and values (B, N', S, K) of x behind those of `past`."""
+        B, T, _ = x.shape
+        k = rotate(self.k(x).view(B, T, self.kv_heads, self.head_dim), turn).transpose(1, 2)
+        v = self.v(x).view(B, T, self.kv_heads, self.head_dim).transpose(1, 2)  # (B, N', T, K)
+        if past is None:
+            return k, v
+        return torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
 
 
 class FeedForward(nn.Module):

@@ -7,7 +7,7 @@ expert looks at its keys and values. Training and sampling share that path.
 B batch, T tokens of the prefix, L text places, C cameras, P patches, H horizon, A action size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,10 @@ from torch import nn
 
 from pi05lite.errors import ConfigError, say
 from pi05lite.model import flow
-from pi05lite.model.expert import ActionExpert
+from pi05lite.model.expert import ActionExpert, Context
 from pi05lite.model.layers import Attention, FeedForward, RMSNorm, attention_bias
-from pi05lite.model.masks import (
-    flow_mask,
-    flow_positions,
-    next_mask,
-    prefix_mask,
-    prefix_positions,
-)
-from pi05lite.model.transformer import Transformer, init_linears
+from pi05lite.model.masks import Layout
+from pi05lite.model.transformer import Transformer, start
 from pi05lite.model.vision import VisionTower
 from pi05lite.tokens.kind import Kind
 
@@ -33,26 +27,39 @@ from pi05lite.tokens.kind import Kind
 class Prefix:
     """The VLM's view of a batch: what the text head and the action expert read."""
 
-    hidden: torch.Tensor  # (B, T, D) after the final norm
+    hidden: torch.Tensor | None  # (B, T, D) after the final norm, if it was asked for
     cache: list  # per layer: keys and values, each (B, N', T, K)
-    kinds: torch.Tensor  # (B, T)
-    valid: torch.Tensor  # (B, T) bool
+    layout: Layout  # kinds and validity (B, T)
+    state: torch.Tensor | None = None  # (B, A) normalised, for experts with a state token
+
+    @property
+    def kinds(self):
+        """Kind of each token, (B, T)."""
+        return self.layout.kinds
+
+    @property
+    def valid(self):
+        """False at padding, (B, T)."""
+        return self.layout.valid
+
+    def map(self, function):
+        """The same with `function` applied to every tensor."""
+        on = lambda x: None if x is None else function(x)  # noqa: E731
+        return Prefix(on(self.hidden), [(function(k), function(v)) for k, v in self.cache],
+                      Layout(function(self.kinds), function(self.valid)),
+                      on(self.state))
 
     def repeat(self, times):
         """Each row `times` times in a row: several flow draws on one prefix."""
-        again = lambda x: x.repeat_interleave(times, dim=0)  # noqa: E731
-        return Prefix(again(self.hidden), [(again(k), again(v)) for k, v in self.cache],
-                      again(self.kinds), again(self.valid))
-
-    def detach(self):
-        """Keys and values without gradient: knowledge insulation (arXiv 2505.23705)."""
-        return Prefix(self.hidden, [(k.detach(), v.detach()) for k, v in self.cache],
-                      self.kinds, self.valid)
+        return self.map(lambda x: x.repeat_interleave(times, dim=0)) if times > 1 else self
 
     def select(self, rows):
         """The chosen rows (a bool or index tensor over B)."""
-        return Prefix(self.hidden[rows], [(k[rows], v[rows]) for k, v in self.cache],
-                      self.kinds[rows], self.valid[rows])
+        return self.map(lambda x: x[rows])
+
+    def detach(self):
+        """Keys and values without gradient: knowledge insulation (arXiv 2505.23705)."""
+        return replace(self, cache=[(k.detach(), v.detach()) for k, v in self.cache])
 
 
 class Pi05(nn.Module):
@@ -66,14 +73,14 @@ class Pi05(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary.size, config.vlm.width)
         self.vlm = Transformer(config.vlm, config.theta, None, norm, attention, feed_forward)
         self.expert = expert(config)
-        init_linears(self.vlm)
-        init_linears(self.vision.projector)
+        start(self.vlm)
+        start(self.vision.projector)
         self.new_expert()
         nn.init.normal_(self.embedding.weight, std=config.vlm.width**-0.5)
 
     def new_expert(self):
         """Draw the expert anew, as at the start of post-training (pi0.5, section IV)."""
-        init_linears(self.expert)
+        start(self.expert)
 
     # ---- the prefix ------------------------------------------------------------------------
 
@@ -96,18 +103,23 @@ class Pi05(nn.Module):
         return self.embedding(tokens) * self.config.vlm.width**0.5
 
     def embed(self, batch):
-        """The sequence of a batch: embeddings (B, T, D), kinds (B, T), valid (B, T)."""
+        """The sequence of a batch: embeddings (B, T, D) and their Layout."""
         images, seen = self.embed_images(batch.images, batch.image_mask)
         kinds = torch.full(seen.shape, int(Kind.PROMPT), device=seen.device)
-        x = torch.cat([images, self.embed_tokens(batch.tokens)], dim=1)
-        return x, torch.cat([kinds, batch.kinds], 1), torch.cat([seen, batch.valid], 1)
+        layout = Layout(torch.cat([kinds, batch.kinds], dim=1),
+                        torch.cat([seen, batch.valid], dim=1))
+        return torch.cat([images, self.embed_tokens(batch.tokens)], dim=1), layout
 
-    def prefix(self, batch, record=None):
-        """Run the VLM over pictures, prompt, answer and action tokens."""
-        x, kinds, valid = self.embed(batch)
-        bias = attention_bias(prefix_mask(kinds, valid), x.dtype)
-        hidden, cache = self.vlm(x, bias, prefix_positions(valid), record=record)
-        return Prefix(hidden, cache, kinds, valid)
+    def prefix(self, batch, record=None, hidden=True):
+        """Run the VLM over pictures, prompt, answer and action tokens.
+
+        hidden=False: for the expert alone, which reads keys and values and no hidden states.
+        """
+        x, layout = self.embed(batch)
+        hidden, cache = self.vlm(x, attention_bias(layout.mask(), x.dtype),
+                                 self.vlm.turn(layout.positions()), record=record,
+                                 hidden=hidden)
+        return Prefix(hidden, cache, layout, batch.state)
 
     # ---- text and action tokens ------------------------------------------------------------
 
@@ -135,7 +147,7 @@ class Pi05(nn.Module):
         prefix = self.prefix(batch)
         B, device = len(batch), batch.tokens.device
         last = prefix.hidden[torch.arange(B, device=device), last_valid(prefix.valid)]  # (B, D)
-        cache, valid = prefix.cache, prefix.valid
+        cache, layout = prefix.cache, prefix.layout
         done = torch.zeros(B, dtype=torch.bool, device=device)
         written = []
         for _ in range(limit):
@@ -145,22 +157,26 @@ class Pi05(nn.Module):
             done = done | (token == end)
             if done.all():
                 break
-            bias = attention_bias(next_mask(valid), last.dtype)
-            hidden, cache = self.vlm(self.embed_tokens(token[:, None]), bias,
-                                     valid.sum(dim=1, keepdim=True), cache)
-            valid = torch.cat([valid, valid.new_ones(B, 1)], dim=1)
+            layout = layout.append([Kind.TEXT])
+            hidden, cache = self.vlm(self.embed_tokens(token[:, None]),
+                                     attention_bias(layout.mask(1), last.dtype),
+                                     self.vlm.turn(layout.positions(1)), cache)
             last = hidden[:, -1]
         return torch.stack(written, dim=1) if written else batch.tokens[:, :0]
 
     # ---- flow ------------------------------------------------------------------------------
 
+    def context(self, prefix, horizon):
+        """What the expert looks at in every flow step for a chunk of `horizon` steps."""
+        kinds = self.expert.kinds(horizon)
+        layout, new = prefix.layout.append(kinds), len(kinds)
+        return Context(attention_bias(layout.mask(new), prefix.cache[0][0].dtype),
+                       self.expert.transformer.turn(layout.positions(new)), prefix.cache,
+                       prefix.state)
+
     def velocity(self, prefix, x, tau, record=None):
         """The expert's velocity (B, H, A) at the noisy chunk x (B, H, A) and tau (B,)."""
-        horizon = x.shape[1]
-        mask = flow_mask(prefix.kinds, prefix.valid, horizon)
-        return self.expert(x, tau, attention_bias(mask, x.dtype),
-                           flow_positions(prefix.kinds, prefix.valid, horizon),
-                           prefix.cache, record)
+        return self.expert(x, tau, self.context(prefix, x.shape[1]), record)
 
     def flow_losses(self, prefix, actions, action_mask=None, draws=1, insulate=False,
                     generator=None, noise=None, tau=None):
@@ -193,21 +209,22 @@ class Pi05(nn.Module):
         list that gets the layers' notes of every step.
         """
         prefix = (batch_or_prefix if isinstance(batch_or_prefix, Prefix)
-                  else self.prefix(batch_or_prefix))
+                  else self.prefix(batch_or_prefix, hidden=False))
         c = self.config
         if noise is None:
             noise = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=generator)
-        keep = 1.0 if size_mask is None else size_mask[:, None].to(prefix.hidden)
-        noise = noise.to(prefix.hidden) * keep
+        noise = noise.to(prefix.valid.device)  # kept in float32, whatever the weights are in
+        keep = 1.0 if size_mask is None else size_mask[:, None].to(noise)
+        context = self.context(prefix, noise.shape[1])
 
         def velocity(x, tau):
             notes = None if record is None else []
-            v = self.velocity(prefix, x, tau, notes)
+            v = self.expert(x, tau, context, notes)
             if record is not None:
                 record.append(notes)
             return v * keep
 
-        return solver(velocity, noise, steps)
+        return solver(velocity, noise * keep, steps)
 
 
 def last_valid(valid):

@@ -8,7 +8,7 @@ from pi05lite.model.layers import Attention, FeedForward, RMSNorm, rotary
 
 def add(x, branch, gate):
     """The residual sum; a gate (adaptive norms only) scales what the branch adds."""
-    return x + branch if gate is None else x + gate * branch
+    return x + branch if gate is None else torch.addcmul(x, gate, branch)
 
 
 class Layer(nn.Module):
@@ -42,16 +42,20 @@ class Transformer(nn.Module):
             Layer(c, cond_width, norm, attention, feed_forward) for _ in range(c.depth))
         self.norm = norm(c.width, cond_width)
 
-    def forward(self, x, bias, positions, past=None, cond=None, record=None):
+    def forward(self, x, bias, turn, past=None, cond=None, record=None, hidden=True):
         """Run the stack.
 
-        x (B, T, D); bias (B, 1, T, S); positions (B, T); past: one (keys, values) pair a layer, or
-        None; cond (B, D') for adaptive norms; record: a list that gets one dict a layer.
-        Returns the normed hidden states (B, T, D) and one (keys, values) pair a layer.
+        x (B, T, D); bias (B, 1, T, S); turn: `self.turn(positions)`; past: a (keys, values) pair
+        for each layer, or None; cond (B, D') for adaptive norms; record: a list that gets a dict
+        for each layer. Returns the normed hidden states (B, T, D) and a (keys, values) pair for
+        each layer; hidden=False leaves out what only the hidden states need and gives None.
         """
-        turn = rotary(positions, self.head_dim, self.theta)
         cache = []
         for i, layer in enumerate(self.layers):
+            if i == len(self.layers) - 1 and not hidden:
+                y, _ = layer.attention_norm(x, cond)
+                cache.append(layer.attention.keys_values(y, turn, past[i] if past else None))
+                return None, cache
             notes = None if record is None else {"input": x}
             x, keys_values = layer(x, bias, turn, past[i] if past else None, cond, notes)
             cache.append(keys_values)
@@ -59,15 +63,22 @@ class Transformer(nn.Module):
                 record.append(notes)
         return self.norm(x, cond)[0], cache
 
+    def turn(self, positions):
+        """Rotary cosines and sines of positions (B, T), for `forward`."""
+        return rotary(positions, self.head_dim, self.theta)
+
 
 @torch.no_grad()
-def init_linears(module):
+def start(module):
     """Draw every linear weight from N(0, 1/inputs), biases 0, as openpi's JAX code starts them.
 
-    Weights that are 0 stay 0: adaptive norms start closed.
+    Parts with a start of their own (norms) make it.
     """
     for m in module.modules():
-        if isinstance(m, nn.Linear) and (m.weight.is_meta or m.weight.any()):
+        if isinstance(m, nn.Linear):
             m.weight.normal_(0, m.in_features**-0.5)
             if m.bias is not None:
                 m.bias.zero_()
+    for m in module.modules():
+        if hasattr(m, "start"):
+            m.start()

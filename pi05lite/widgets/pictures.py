@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from pi05lite.model.masks import flow_mask, prefix_mask
 from pi05lite.tokens.kind import Kind
 
 # One colour-blind-safe set (Okabe and Ito) that reads on light and on dark paper.
@@ -187,14 +186,10 @@ def mask_figure(mask, labels, title="who looks at whom: rows look at columns"):
 def sequence_figure(model, batch, title="who looks at whom: rows look at columns"):
     """The mask of a batch's first row as the model builds it, the flow block behind the prefix."""
     with torch.inference_mode():
-        _, kinds, valid = model.embed(batch)
-    horizon = model.config.horizon
-    here = valid[0]
-    top = torch.cat([prefix_mask(kinds, valid), kinds.new_zeros(len(kinds), kinds.shape[1], horizon,
-                                                                dtype=torch.bool)], dim=2)
-    mask = torch.cat([top, flow_mask(kinds, valid, horizon)], dim=1)[0]
-    keep = torch.cat([here, here.new_ones(horizon)])
-    pictures = kinds.shape[1] - batch.tokens.shape[1]
-    names = ["pictures"] * pictures + [Kind(int(k)).label for k in kinds[0, pictures:]]
-    labels = [n for n, k in zip(names + ["flow"] * horizon, keep.tolist()) if k]
-    return mask_figure(mask[keep][:, keep].numpy(), labels, title)
+        prefix = model.embed(batch)[1]
+    layout = prefix.append(model.expert.kinds(model.config.horizon))
+    keep, mask = layout.valid[0], layout.mask()[0]
+    pictures = prefix.kinds.shape[1] - batch.tokens.shape[1]
+    names = ["pictures"] * pictures + [Kind(k).label for k in layout.kinds[0, pictures:].tolist()]
+    labels = [name for name, k in zip(names, keep.tolist()) if k]
+    return mask_figure(mask[keep][:, keep].cpu().numpy(), labels, title)

@@ -1,99 +1,170 @@
-"""Weights in openpi's layout give openpi's figures; files that do not fit are refused."""
+"""Published checkpoints in and out: names, ties, reports, and nothing half-loaded."""
 
+import dataclasses
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pi05lite.config import Config, TransformerConfig, VisionConfig
+from pi05lite import config
 from pi05lite.errors import ConfigError
-from pi05lite.model import masks
-from pi05lite.model.batch import Batch
-from pi05lite.model.importing import load_openpi, our_name
+from pi05lite.model.expert import Pi0Expert
+from pi05lite.model.importing import (
+    DEAD,
+    EMBED,
+    HEAD,
+    fill,
+    horizon_of,
+    load_openpi,
+    places,
+    save_openpi,
+)
 from pi05lite.model.pi05 import Pi05
-from pi05lite.tokens.vocabulary import Vocabulary
+
+from .toy import CONFIG
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-SIZES = dict(depth=3, heads=4, kv_heads=1, head_dim=16)
-CONFIG = Config(
-    vision=VisionConfig(image_size=28, patch=14, width=48, depth=2, heads=4, mlp=96),
-    vlm=TransformerConfig(width=64, mlp=128, **SIZES),
-    expert=TransformerConfig(width=32, mlp=64, **SIZES),
-    vocabulary=Vocabulary(text=512, actions=0), horizon=10, action_size=8, max_tokens=16)
 
 
 @pytest.fixture(scope="module")
-def golden():
-    """Model with openpi's weights, its batch, openpi's inputs and outputs, and our prefix."""
-    model = load_openpi(Pi05(CONFIG), GOLDEN / "pi05_model.safetensors").eval()
-    given, out = (load_file(GOLDEN / f"pi05_{name}.safetensors") for name in ("inputs", "outputs"))
-    tokens = given["tokens"]
-    batch = Batch(given["images"].transpose(0, 1), given["image_masks"].T, tokens,
-                  torch.zeros_like(tokens), given["token_mask"])
-    with torch.no_grad():
-        return model, batch, given, out, model.prefix(batch)
+def model():
+    return load_openpi(GOLDEN / "pi05_model.safetensors", CONFIG)
 
 
-def close(ours, theirs, tolerance):
-    torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=1e-5)
+def weights(name="pi05"):
+    return load_file(GOLDEN / f"{name}_model.safetensors")
 
 
-def test_sequence_masks_and_positions(golden):
-    model, batch, _, out, prefix = golden
-    x, kinds, valid = model.embed(batch)
-    assert torch.equal(valid, out["prefix_pad_mask"].bool())
-    close(x[valid], out["prefix_embs"][valid], 1e-5)
-    assert torch.equal(masks.prefix_mask(kinds, valid), out["prefix_att_2d"].bool())
-    assert torch.equal(masks.prefix_positions(valid), out["prefix_position_ids"])
-    assert torch.equal(masks.flow_mask(kinds, valid, 10), out["suffix_att_2d"].bool())
-    assert torch.equal(masks.flow_positions(kinds, valid, 10), out["suffix_position_ids"])
+def same(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_prefix_keys_values_and_hidden_states(golden):
-    *_, out, prefix = golden
-    close(prefix.hidden[prefix.valid], out["prefix_out"][prefix.valid], 1e-5)
-    for i, (k, v) in enumerate(prefix.cache):
-        for ours, theirs in ((k, out["prefix_k"][i]), (v, out["prefix_v"][i])):
-            close(ours.transpose(1, 2)[prefix.valid], theirs.transpose(1, 2)[prefix.valid], 1e-5)
+def published_names():
+    """The 812 saved names of the full pi0.5 with their shapes, written out from their pattern."""
+    paligemma, expert = "paligemma_with_expert.paligemma.", "paligemma_with_expert.gemma_expert."
+    names = {paligemma + "lm_head.weight": (257152, 2048),
+             expert + "lm_head.weight": (257152, 1024),
+             paligemma + "model.multi_modal_projector.linear.weight": (2048, 1152),
+             paligemma + "model.multi_modal_projector.linear.bias": (2048,),
+             "action_in_proj.weight": (1024, 32), "action_in_proj.bias": (1024,),
+             "action_out_proj.weight": (32, 1024), "action_out_proj.bias": (32,)}
+    for part in ("in", "out"):
+        names |= {f"time_mlp_{part}.weight": (1024, 1024), f"time_mlp_{part}.bias": (1024,)}
+    tower = paligemma + "model.vision_tower.vision_model."
+    names |= {tower + "embeddings.patch_embedding.weight": (1152, 3, 14, 14),
+              tower + "embeddings.patch_embedding.bias": (1152,),
+              tower + "embeddings.position_embedding.weight": (256, 1152),
+              tower + "post_layernorm.weight": (1152,), tower + "post_layernorm.bias": (1152,)}
+    for i in range(27):
+        layer = f"{tower}encoder.layers.{i}."
+        sizes = {"mlp.fc1": (4304, 1152), "mlp.fc2": (1152, 4304),
+                 **{f"self_attn.{x}_proj": (1152, 1152) for x in ("q", "k", "v", "out")}}
+        for name, shape in sizes.items():
+            names |= {f"{layer}{name}.weight": shape, f"{layer}{name}.bias": shape[:1]}
+        for n in (1, 2):
+            names |= {f"{layer}layer_norm{n}.{x}": (1152,) for x in ("weight", "bias")}
+    for stack, width, mlp in ((paligemma + "model.language_model.", 2048, 16384),
+                              (expert + "model.", 1024, 4096)):
+        norms = [f"{stack}layers.{i}.{where}_layernorm."
+                 for i in range(18) for where in ("input", "post_attention")]
+        for norm in [*norms, f"{stack}norm."]:
+            names |= ({f"{norm}weight": (2048,)} if width == 2048 else
+                      {f"{norm}dense.weight": (3072, 1024), f"{norm}dense.bias": (3072,)})
+        for i in range(18):
+            sizes = {"self_attn.q_proj": (2048, width), "self_attn.k_proj": (256, width),
+                     "self_attn.v_proj": (256, width), "self_attn.o_proj": (width, 2048),
+                     "mlp.gate_proj": (mlp, width), "mlp.up_proj": (mlp, width),
+                     "mlp.down_proj": (width, mlp)}
+            names |= {f"{stack}layers.{i}.{name}.weight": shape for name, shape in sizes.items()}
+    return names
 
 
-def test_velocity_and_loss_with_time_turned_round_once(golden):
-    model, _, given, out, prefix = golden
-    tau = 1 - given["time"]
-    close(model.expert.condition(tau), out["adarms_cond"], 1e-5)
-    velocity = model.velocity(prefix, out["x_t"], tau)
-    close(-velocity, out["v_t"], 5e-5)
-    close(-velocity, out["v_t_cached"], 5e-5)
-    loss = model.flow_losses(prefix, given["actions"], noise=given["noise"], tau=tau)
-    close(loss, out["loss"], 5e-5)
+def test_all_812_names_and_shapes_of_the_full_pi05():
+    with torch.device("meta"):
+        model = Pi05(config.pi05())
+    ours = {name: tuple(place.view.shape) for name, place in places(model).items()}
+    theirs = published_names()
+    assert len(theirs) == 812
+    assert ours == {name: shape for name, shape in theirs.items() if name != DEAD}
+    live = sum(torch.Size(shape).numel() for shape in ours.values())
+    assert live == 3_353_433_872 and live + torch.Size(theirs[DEAD]).numel() == 3_616_757_520
 
 
-@pytest.mark.parametrize("steps", [10, 5])
-def test_sampled_chunks(golden, steps):
-    model, _, given, out, prefix = golden
-    chunk = model.sample(prefix, steps, given["sample_noise"])[-1]
-    close(chunk, out[f"sample_{steps}"], 1e-4)
+def test_the_full_pi0_has_its_777_names():
+    with torch.device("meta"):
+        model = Pi05(config.pi05(), expert=Pi0Expert)
+    ours = {name: tuple(place.view.shape) for name, place in places(model).items()}
+    assert len(ours) + 1 == 777  # with the dead head
+    assert ours["state_proj.weight"] == (1024, 32)
+    assert ours["action_time_mlp_in.weight"] == (1024, 2048)
+    assert ours["action_time_mlp_out.weight"] == (1024, 1024)
+    assert not any("time_mlp" in name and "action" not in name for name in ours)
 
 
-def weights():
-    return load_file(GOLDEN / "pi05_model.safetensors")
+@pytest.mark.parametrize("name", ["pi05", "pi0"])
+@pytest.mark.parametrize("lerobot", [False, True])
+def test_an_export_has_the_same_names_and_comes_back_the_same(name, lerobot, tmp_path):
+    first = load_openpi(GOLDEN / f"{name}_model.safetensors", CONFIG)
+    save_openpi(first, tmp_path, lerobot)
+    assert not list(tmp_path.glob("*.part"))
+    assert same(first, load_openpi(tmp_path, CONFIG))
+    out = load_file(tmp_path / "model.safetensors")
+    out = {n.removeprefix("model.") if lerobot else n: v for n, v in out.items()}
+    published = weights(name)
+    assert out.keys() == published.keys()
+    assert all(torch.equal(out[n], published[n]) for n in out if n != DEAD)
 
 
-def test_the_tie_may_be_saved_under_either_name_and_lerobots_prefix_is_known(golden, tmp_path):
+def test_the_tie_may_be_saved_under_either_name_or_both(model, tmp_path):
     tied = weights()
-    head = "paligemma_with_expert.paligemma.lm_head.weight"
-    embed = "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"
-    tied[embed] = tied.pop(head)
-    save_file({f"model.{name}": value for name, value in tied.items()}, tmp_path / "x.safetensors")
-    other = load_openpi(Pi05(CONFIG), tmp_path / "x.safetensors")
-    for a, b in zip(golden[0].parameters(), other.parameters()):
-        assert torch.equal(a, b)
+    both = {f"model.{name}": value for name, value in tied.items()}  # lerobot's names
+    both[f"model.{EMBED}"] = tied[HEAD].clone()
+    save_file(both, tmp_path / "both.safetensors")
+    tied[EMBED] = tied.pop(HEAD)
+    save_file(tied, tmp_path / "embed.safetensors")
+    for file in ("both", "embed"):
+        assert same(model, load_openpi(tmp_path / f"{file}.safetensors", CONFIG))
 
 
-def test_the_dead_head_is_dropped():
-    dead = "paligemma_with_expert.gemma_expert.lm_head.weight"
-    assert dead in weights() and our_name(dead) is None
+def test_two_names_of_the_tie_that_differ_are_refused(tmp_path):
+    untied = weights()
+    untied[EMBED] = untied[HEAD] + 1
+    save_file(untied, tmp_path / "x.safetensors")
+    with pytest.raises(ConfigError, match="embed_tokens"):
+        load_openpi(tmp_path / "x.safetensors", CONFIG)
+
+
+def test_a_checkpoint_in_several_files_is_one(model, tmp_path):
+    names = sorted(weights())
+    for k, part in enumerate((names[::2], names[1::2])):
+        save_file({n: weights()[n] for n in part}, tmp_path / f"model-0000{k}-of-2.safetensors")
+    assert same(model, load_openpi(tmp_path, CONFIG))
+
+
+def test_the_dead_head_is_dropped_and_may_be_absent(model, tmp_path):
+    alive = weights()
+    assert DEAD in alive and DEAD not in places(model)
+    del alive[DEAD]
+    save_file(alive, tmp_path / "x.safetensors")
+    assert same(model, load_openpi(tmp_path / "x.safetensors", CONFIG))
+
+
+def test_bfloat16_rounds_and_stays_near(model, tmp_path):
+    half = load_openpi(GOLDEN / "pi05_model.safetensors", CONFIG, dtype=torch.bfloat16)
+    assert all(p.dtype == torch.bfloat16 for p in half.parameters())
+    for a, b in zip(model.parameters(), half.parameters()):
+        assert torch.equal(a.bfloat16(), b)
+    save_openpi(half, tmp_path)
+    assert same(half, load_openpi(tmp_path, CONFIG, dtype=torch.bfloat16))
+
+
+def test_big_tensors_are_copied_in_slices(model, monkeypatch):
+    monkeypatch.setattr("pi05lite.model.importing.CHUNK", 1000)
+    assert same(model, load_openpi(GOLDEN / "pi05_model.safetensors", CONFIG))
 
 
 def test_missing_unexpected_and_mis_shaped_names_are_listed_and_nothing_is_loaded(tmp_path):
@@ -108,8 +179,30 @@ def test_missing_unexpected_and_mis_shaped_names_are_listed_and_nothing_is_loade
     model = Pi05(CONFIG)
     before = [p.clone() for p in model.parameters()]
     with pytest.raises(ConfigError) as error:
-        load_openpi(model, tmp_path / "broken.safetensors")
-    for name in ("vlm.layers.1.feed_forward.up.weight", "blocks.0.attn.qkv.bias", "stranger.weight",
-                 "action_in_proj.weight"):
-        assert name in str(error.value)
+        fill(model, tmp_path / "broken.safetensors")
+    report = str(error.value)
+    for line in ("2 missing", gone, "vlm.layers.1.feed_forward.up.weight", third, "1 unexpected",
+                 "stranger.weight", r"action_in_proj.weight: \(32, 8\) wanted, \(3, 3\) found"):
+        assert re.search(line, report), line
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
+
+
+def test_another_size_names_the_shapes(tmp_path):
+    wide = dataclasses.replace(CONFIG, action_size=7)
+    with pytest.raises(ConfigError, match=r"action_in_proj.weight: \(32, 7\) wanted"):
+        load_openpi(GOLDEN / "pi05_model.safetensors", wide)
+
+
+def test_folders_without_safetensors_say_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match="hf download"):
+        load_openpi(tmp_path, CONFIG)
+    (tmp_path / "params").mkdir()
+    with pytest.raises(ConfigError, match="convert_jax_model_to_pytorch"):
+        load_openpi(tmp_path, CONFIG)
+
+
+def test_the_horizon_is_read_from_the_checkpoint(tmp_path):
+    assert horizon_of(tmp_path) == 50
+    for name in ("action_horizon", "chunk_size"):  # openpi's word and lerobot's
+        (tmp_path / "config.json").write_text(json.dumps({name: 15}))
+        assert horizon_of(tmp_path) == 15

@@ -2,7 +2,7 @@
 
 import torch
 
-from pi05lite.model import layers, masks
+from pi05lite.model import layers
 
 
 def test_plain_norm_keeps_a_unit_rms_input():
@@ -55,15 +55,3 @@ def test_a_row_that_may_look_nowhere_has_no_nan():
         bias = layers.attention_bias(mask, dtype)
         q, k = torch.randn(2, 1, 1, 3, 4).to(dtype)
         assert torch.isfinite(layers.attention_weights(q[:, :, :2], k, bias)).all()
-
-
-def test_mask_of_prompt_text_and_action_tokens():
-    kinds = torch.tensor([[0, 0, 1, 1, 2, 2]])
-    valid = torch.tensor([[True, True, True, True, True, False]])
-    mask = masks.prefix_mask(kinds, valid)[0].int().tolist()
-    assert mask == [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0],
-                    [1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0]]
-    flow = masks.flow_mask(kinds, valid, 2)[0].int().tolist()
-    assert flow == [[1, 1, 1, 1, 0, 0, 1, 1]] * 2
-    assert masks.prefix_positions(valid).tolist() == [[0, 1, 2, 3, 4, 4]]
-    assert masks.flow_positions(kinds, valid, 2).tolist() == [[4, 5]]
