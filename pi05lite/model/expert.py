@@ -15,6 +15,7 @@ from torch import nn
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.flow import time_embedding
 from pi05lite.model.layers import AdaptiveRMSNorm, Attention, FeedForward, RMSNorm
+from pi05lite.model.linear import Linear
 from pi05lite.model.transformer import Transformer
 from pi05lite.tokens.kind import Kind
 
@@ -36,8 +37,8 @@ class AdaptiveTime(nn.Module):
 
     def __init__(self, width):
         super().__init__()
-        self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, width)
+        self.first = Linear(width, width)
+        self.second = Linear(width, width)
 
     def forward(self, tokens, wave):
         """tokens (B, H, D'), wave (B, D') -> the tokens, the condition (B, D')."""
@@ -51,8 +52,8 @@ class MixedTime(nn.Module):
 
     def __init__(self, width):
         super().__init__()
-        self.first = nn.Linear(2 * width, width)
-        self.second = nn.Linear(width, width)
+        self.first = Linear(2 * width, width)
+        self.second = Linear(width, width)
 
     def forward(self, tokens, wave):
         """tokens (B, H, D'), wave (B, D') -> the mixed tokens, no condition."""
@@ -70,12 +71,12 @@ class ActionExpert(nn.Module):
                  feed_forward=FeedForward):
         super().__init__()
         c = config.expert
-        self.state_in = nn.Linear(config.action_size, c.width) if state_token else None
-        self.action_in = nn.Linear(config.action_size, c.width)
+        self.state_in = Linear(config.action_size, c.width) if state_token else None
+        self.action_in = Linear(config.action_size, c.width)
         self.time = time(c.width)
         self.transformer = Transformer(c, config.theta, c.width, time.norm, attention,
                                        feed_forward)
-        self.action_out = nn.Linear(c.width, config.action_size)
+        self.action_out = Linear(c.width, config.action_size)
 
     def kinds(self, horizon):
         """The kinds of its tokens for a chunk of `horizon` steps, a list of S."""

@@ -65,19 +65,34 @@ def places(model):
     time = "action_time_mlp_" if isinstance(model.expert.time, MixedTime) else "time_mlp_"
     found = {}
     for ours, tensor in model.state_dict().items():
-        views = {ours: tensor}
-        if ".attn.qkv." in ours:  # timm keeps in one tensor what openpi keeps in three
-            views = {ours.replace(".qkv.", f".{x}."): part
-                     for x, part in zip("qkv", tensor.chunk(3))}
-        elif ours == "vision.tower.pos_embed":
-            views = {ours: tensor[0]}
-        for name, view in views.items():
+        for name, view in parts(model, ours, tensor).items():
             name = name.replace("expert.time.first.", f"{time}in.")
             name = name.replace("expert.time.second.", f"{time}out.")
             for pattern, theirs in NAMES:
                 name = pattern.sub(theirs, name)
             found[name] = Place(ours, view, ours.startswith("expert.action_out."))
     return found
+
+
+def parts(model, name, tensor):
+    """{name: view} of a tensor that holds what openpi keeps in several, or just itself."""
+    if ".attn.qkv." in name:  # timm's
+        return {name.replace(".qkv.", f".{x}."): rows for x, rows in zip("qkv", tensor.chunk(3))}
+    if ".attention.qkv." in name:
+        a = model.get_submodule(name.split(".qkv.")[0])
+        rows = tensor.split([heads * a.head_dim for heads in (a.heads, a.kv_heads, a.kv_heads)])
+        return {name.replace(".qkv.", f".{x}."): part for x, part in zip("qkv", rows)}
+    if ".gate_up." in name:
+        return {name.replace("gate_up", x): part
+                for x, part in zip(("gate", "up"), tensor.chunk(2))}
+    if ".transformer.modulation." in name:
+        stack = name.split(".modulation.")[0]
+        depth = len(model.get_submodule(stack).layers)
+        norms = [f"{stack}.layers.{i}.{x}_norm" for i in range(depth)
+                 for x in ("attention", "feed_forward")] + [f"{stack}.norm"]
+        rows = tensor.chunk(len(norms))
+        return {name.replace(stack, norm, 1): part for norm, part in zip(norms, rows)}
+    return {name: tensor[0] if name == "vision.tower.pos_embed" else tensor}
 
 
 # ---- in --------------------------------------------------------------------------------------

@@ -7,13 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pi05lite.model.linear import Linear
+
 MASKED = -2.3819763e38  # Gemma's logit for "may not look": finite, so an all-masked row has no NaN
 
 
 class RMSNorm(nn.Module):
     """x / rms(x) times (1 + weight); the weight starts at 0. Gemma, section 2."""
 
-    def __init__(self, width, cond_width=None):
+    reads = 0  # vectors (B, 1, D) that it takes from a condition
+
+    def __init__(self, width):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width))
 
@@ -21,31 +25,44 @@ class RMSNorm(nn.Module):
         """Back to where training starts: a plain unit norm."""
         nn.init.zeros_(self.weight)
 
-    def forward(self, x, cond=None):
+    def forward(self, x):
         """x (B, T, D) -> the normed x, and no gate."""
         return unit_rms(x) * (1 + self.weight), None
 
 
 class AdaptiveRMSNorm(nn.Module):
-    """An RMSNorm whose scale, shift and residual gate are read from the flow time (adaRMS).
+    """An RMSNorm whose scale, shift and residual gate are read from the flow time (adaRMS)."""
 
-    Its linear layer starts at 0: the gate is closed, so each expert layer starts as the identity.
+    reads = 3
+
+    def __init__(self, width):
+        super().__init__()
+
+    def forward(self, x, scale, shift, gate):
+        """x (B, T, D), the rest (B, 1, D) -> the modulated x and the gate."""
+        return torch.addcmul(shift, unit_rms(x), 1 + scale), gate
+
+
+class Modulation(Linear):
+    """Reads what all adaptive norms of a stack need from one condition, in one product.
+
+    It starts at 0: the gates are closed, so each layer starts as the identity.
     """
 
-    def __init__(self, width, cond_width):
-        super().__init__()
-        self.modulation = nn.Linear(cond_width, 3 * width)
+    def __init__(self, cond_width, width, norms, reads):
+        super().__init__(cond_width, norms * reads * width)
+        self.width, self.reads = width, reads
         self.start()
 
     def start(self):
-        """Back to where training starts: a unit norm with the gate closed."""
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        """Back to where training starts: unit norms with the gates closed."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
-    def forward(self, x, cond):
-        """x (B, T, D), cond (B, D') -> the modulated x (B, T, D), the gate (B, 1, D)."""
-        scale, shift, gate = self.modulation(cond)[:, None].chunk(3, dim=-1)  # each (B, 1, D)
-        return torch.addcmul(shift, unit_rms(x), 1 + scale), gate
+    def forward(self, cond):
+        """cond (B, D') -> for each norm in turn its vectors (B, 1, D), a list of tuples."""
+        vectors = super().forward(cond).view(len(cond), 1, -1, self.width).unbind(2)
+        return [vectors[i:i + self.reads] for i in range(0, len(vectors), self.reads)]
 
 
 def unit_rms(x, eps=1e-6):
@@ -54,17 +71,21 @@ def unit_rms(x, eps=1e-6):
 
 
 def rotary(positions, head_dim, theta=10_000.0):
-    """Cosines and sines (B, T, 1, K/2) of RoPE for integer positions (B, T)."""
+    """Cosines and signed sines, each (B, T, 1, K), of RoPE for integer positions (B, T)."""
     steps = torch.arange(head_dim // 2, device=positions.device, dtype=torch.float32)
     angle = positions[..., None, None] / theta ** (2 * steps / head_dim)  # (B, T, 1, K/2)
-    return angle.cos(), angle.sin()
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x, turn):
-    """Turn the halves of each head of x (B, T, N, K) by its position (RoPE, split halves)."""
+    """Turn each head of x (B, T, N, K) by its position: pairs (a, b) are its two halves (RoPE).
+
+    (a, b) -> (a cos - b sin, b cos + a sin): the swapped halves times the signed sines.
+    """
     cos, sin = turn
-    a, b = x.float().chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).type_as(x)
+    wide = x.float()
+    return torch.addcmul(wide * cos, wide.roll(x.shape[-1] // 2, -1), sin).type_as(x)
 
 
 def attention_bias(mask, dtype):
@@ -74,9 +95,37 @@ def attention_bias(mask, dtype):
 
 
 def attention_weights(q, k, bias):
-    """softmax(q k^T / sqrt(K) + bias) in float32; q (B, N, T, K), k (B, N, S, K)."""
-    logits = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
-    return (logits + bias).softmax(dim=-1)
+    """softmax(q k^T / sqrt(K) + bias) in float32: (B, N', T, G, S), G query heads a key head.
+
+    q (B, T, N, K), k (B, N', S, K), bias (B, 1, T, S); N = N' G. The G heads that share keys are
+    but more queries of one product, so keys are never copied for them.
+    """
+    B, T, N, K = q.shape
+    kv = k.shape[1]
+    rows = q.float().reshape(B, T, kv, -1, K).transpose(1, 2).reshape(B * kv, -1, K)
+    logits = torch.bmm(rows, k.float().flatten(0, 1).transpose(1, 2))  # (B N', T G, S)
+    return torch.add(bias.unsqueeze(3), logits.view(B, kv, T, N // kv, -1),
+                     alpha=K**-0.5).softmax(dim=-1)
+
+
+def attend(q, k, v, bias, record=None):
+    """What the queries read: (B, T, N K); q (B, T, N, K), k and v (B, N', S, K), bias (B, 1, T, S).
+
+    The fused kernel on a GPU. On a CPU the products written out are twice as quick at small sizes
+    and equal at large ones. `record` (a dict) keeps the weights as (B, N, T, S).
+    """
+    B, T, N, K = q.shape
+    kv = k.shape[1]
+    if record is None and q.device.type != "cpu":
+        y = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k.repeat_interleave(N // kv, 1), v.repeat_interleave(N // kv, 1),
+            attn_mask=bias)
+        return y.transpose(1, 2).reshape(B, T, N * K)
+    weights = attention_weights(q, k, bias)
+    if record is not None:
+        record["attention"] = weights.transpose(2, 3).flatten(1, 2)
+    y = torch.bmm(weights.to(v.dtype).view(B * kv, -1, v.shape[2]), v.flatten(0, 1))
+    return y.view(B, kv, T, -1).transpose(1, 2).reshape(B, T, N * K)
 
 
 class Attention(nn.Module):
@@ -85,36 +134,26 @@ class Attention(nn.Module):
     def __init__(self, width, heads, kv_heads, head_dim):
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
-        self.q = nn.Linear(width, heads * head_dim, bias=False)
-        self.k = nn.Linear(width, kv_heads * head_dim, bias=False)
-        self.v = nn.Linear(width, kv_heads * head_dim, bias=False)
-        self.out = nn.Linear(heads * head_dim, width, bias=False)
+        self.qkv = Linear(width, (heads + 2 * kv_heads) * head_dim, bias=False)  # rows: q, k, v
+        self.out = Linear(heads * head_dim, width, bias=False)
 
     def forward(self, x, bias, turn, past=None, record=None):
         """x (B, T, D), bias (B, 1, T, S) -> (B, T, D) and the keys and values, each (B, N', S, K).
 
         `past` is such a pair to look at in front of x's own; `record` (a dict) keeps the weights.
         """
-        B, T, _ = x.shape
-        q = rotate(self.q(x).view(B, T, self.heads, self.head_dim), turn).transpose(1, 2)
-        k, v = self.keys_values(x, turn, past)
-        group = self.heads // self.kv_heads
-        keys, values = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        if record is None:
-            y = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
-        else:
-            record["attention"] = weights = attention_weights(q, keys, bias)
-            y = weights.type_as(values) @ values
-        return self.out(y.transpose(1, 2).reshape(B, T, -1)), (k, v)
+        q, k, v = self.project(x, turn)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        return self.out(attend(q, k, v, bias, record)), (k, v)
 
-    def keys_values(self, x, turn, past=None):
-        """What others may look at: keys and values (B, N', S, K) of x behind those of `past`."""
-        B, T, _ = x.shape
-        k = rotate(self.k(x).view(B, T, self.kv_heads, self.head_dim), turn).transpose(1, 2)
-        v = self.v(x).view(B, T, self.kv_heads, self.head_dim).transpose(1, 2)  # (B, N', T, K)
-        if past is None:
-            return k, v
-        return torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+    def project(self, x, turn):
+        """x (B, T, D) -> queries (B, T, N, K), keys and values (B, N', T, K); RoPE applied."""
+        N, kv = self.heads, self.kv_heads
+        heads = self.qkv(x).view(*x.shape[:2], N + 2 * kv, self.head_dim)
+        qk, v = heads.split([N + kv, kv], dim=2)
+        q, k = rotate(qk, turn).split([N, kv], dim=2)
+        return q, k.transpose(1, 2), v.transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -122,10 +161,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, width, hidden):
         super().__init__()
-        self.gate = nn.Linear(width, hidden, bias=False)
-        self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
+        self.gate_up = Linear(width, 2 * hidden, bias=False)  # rows: gate, up
+        self.down = Linear(hidden, width, bias=False)
 
     def forward(self, x):
         """x (B, T, D) -> (B, T, D)."""
-        return self.down(F.gelu(self.gate(x), approximate="tanh") * self.up(x))
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.gelu(gate, approximate="tanh") * up)

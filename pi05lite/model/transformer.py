@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pi05lite.model.layers import Attention, FeedForward, RMSNorm, rotary
+from pi05lite.model.layers import Attention, FeedForward, Modulation, RMSNorm, rotary
 
 
 def add(x, branch, gate):
@@ -14,20 +14,22 @@ def add(x, branch, gate):
 class Layer(nn.Module):
     """Norm, attention, norm, feed-forward, each added to the stream."""
 
-    def __init__(self, c, cond_width=None, norm=RMSNorm, attention=Attention,
-                 feed_forward=FeedForward):
+    def __init__(self, c, norm=RMSNorm, attention=Attention, feed_forward=FeedForward):
         super().__init__()
-        self.attention_norm = norm(c.width, cond_width)
+        self.attention_norm = norm(c.width)
         self.attention = attention(c.width, c.heads, c.kv_heads, c.head_dim)
-        self.feed_forward_norm = norm(c.width, cond_width)
+        self.feed_forward_norm = norm(c.width)
         self.feed_forward = feed_forward(c.width, c.mlp)
 
-    def forward(self, x, bias, turn, past=None, cond=None, record=None):
-        """x (B, T, D) -> (B, T, D), and the layer's keys and values (cached ones included)."""
-        y, gate = self.attention_norm(x, cond)
+    def forward(self, x, bias, turn, past=None, reads=((), ()), record=None):
+        """x (B, T, D) -> (B, T, D), and the layer's keys and values (cached ones included).
+
+        reads: what its two norms take from the condition.
+        """
+        y, gate = self.attention_norm(x, *reads[0])
         y, keys_values = self.attention(y, bias, turn, past, record)
         x = add(x, y, gate)
-        y, gate = self.feed_forward_norm(x, cond)
+        y, gate = self.feed_forward_norm(x, *reads[1])
         return add(x, self.feed_forward(y), gate), keys_values
 
 
@@ -37,10 +39,12 @@ class Transformer(nn.Module):
     def __init__(self, c, theta=10_000.0, cond_width=None, norm=RMSNorm, attention=Attention,
                  feed_forward=FeedForward):
         super().__init__()
-        self.head_dim, self.theta = c.head_dim, theta
+        self.head_dim, self.theta, self.norms = c.head_dim, theta, 2 * c.depth + 1
         self.layers = nn.ModuleList(
-            Layer(c, cond_width, norm, attention, feed_forward) for _ in range(c.depth))
-        self.norm = norm(c.width, cond_width)
+            Layer(c, norm, attention, feed_forward) for _ in range(c.depth))
+        self.norm = norm(c.width)
+        self.modulation = (Modulation(cond_width, c.width, self.norms, norm.reads)
+                           if norm.reads else None)
 
     def forward(self, x, bias, turn, past=None, cond=None, record=None, hidden=True):
         """Run the stack.
@@ -50,18 +54,19 @@ class Transformer(nn.Module):
         for each layer. Returns the normed hidden states (B, T, D) and a (keys, values) pair for
         each layer; hidden=False leaves out what only the hidden states need and gives None.
         """
+        reads = [()] * self.norms if self.modulation is None else self.modulation(cond)
         cache = []
         for i, layer in enumerate(self.layers):
             if i == len(self.layers) - 1 and not hidden:
-                y, _ = layer.attention_norm(x, cond)
-                cache.append(layer.attention.keys_values(y, turn, past[i] if past else None))
-                return None, cache
+                y, _ = layer.attention_norm(x, *reads[2 * i])
+                return None, [*cache, layer.attention.project(y, turn)[1:]]
             notes = None if record is None else {"input": x}
-            x, keys_values = layer(x, bias, turn, past[i] if past else None, cond, notes)
+            x, keys_values = layer(x, bias, turn, past[i] if past else None,
+                                   reads[2 * i:2 * i + 2], notes)
             cache.append(keys_values)
             if record is not None:
                 record.append(notes)
-        return self.norm(x, cond)[0], cache
+        return self.norm(x, *reads[-1])[0], cache
 
     def turn(self, positions):
         """Rotary cosines and sines of positions (B, T), for `forward`."""

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from pi05lite.model import linear
+
 
 class VisionTower(nn.Module):
     """Any timm model as a source of patch tokens (SigLIP So400m/14 in the real pi0.5)."""
@@ -17,9 +19,10 @@ class VisionTower(nn.Module):
         if c.name.startswith("vit"):
             sizes["img_size"] = c.image_size
         # The head of a timm classifier is not used: no classes, no pooling.
-        self.tower = timm.create_model(c.name, pretrained=c.pretrained, num_classes=0, **sizes)
+        self.tower = linear.use_in(
+            timm.create_model(c.name, pretrained=c.pretrained, num_classes=0, **sizes))
         self.channels_last = getattr(self.tower, "output_fmt", "NCHW") == "NHWC"
-        self.projector = nn.Linear(self.tower.num_features, width)
+        self.projector = linear.Linear(self.tower.num_features, width)
 
     def forward(self, images):
         """images (B, 3, px, px) in [-1, 1] -> tokens (B, P, D). They are not scaled by sqrt(D)."""

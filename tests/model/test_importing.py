@@ -181,8 +181,9 @@ def test_missing_unexpected_and_mis_shaped_names_are_listed_and_nothing_is_loade
     with pytest.raises(ConfigError) as error:
         fill(model, tmp_path / "broken.safetensors")
     report = str(error.value)
-    for line in ("2 missing", gone, "vlm.layers.1.feed_forward.up.weight", third, "1 unexpected",
-                 "stranger.weight", r"action_in_proj.weight: \(32, 8\) wanted, \(3, 3\) found"):
+    for line in ("2 missing", gone, "vlm.layers.1.feed_forward.gate_up.weight", third,
+                 "1 unexpected", "stranger.weight",
+                 r"action_in_proj.weight: \(32, 8\) wanted, \(3, 3\) found"):
         assert re.search(line, report), line
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
 

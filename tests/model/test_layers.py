@@ -1,5 +1,6 @@
 """Norms, rotary positions and attention, each against its plain definition."""
 
+import pytest
 import torch
 
 from pi05lite.model import layers
@@ -38,14 +39,20 @@ def test_attention_with_a_cache_equals_attention_over_all():
     assert cache[0].shape == (1, 2, 6, 4)
 
 
-def test_explicit_weights_equal_fused_attention():
-    q, k, v = torch.randn(3, 2, 4, 5, 8)
-    mask = torch.rand(2, 5, 5) > 0.3
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_attention_equals_the_fused_kernel(kv_heads):
+    q = torch.randn(2, 5, 4, 8)
+    k, v = torch.randn(2, 2, kv_heads, 7, 8)
+    mask = torch.rand(2, 5, 7) > 0.3
     mask[:, :, 0] = True
-    bias = layers.attention_bias(mask, q.dtype)
-    weights = layers.attention_weights(q, k, bias)
-    fused = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    torch.testing.assert_close(weights @ v, fused, atol=1e-6, rtol=1e-5)
+    bias, kept = layers.attention_bias(mask, q.dtype), {}
+    ours = layers.attend(q, k, v, bias, kept)
+    keys, values = (x.repeat_interleave(4 // kv_heads, 1) for x in (k, v))
+    fused = torch.nn.functional.scaled_dot_product_attention(q.transpose(1, 2), keys, values,
+                                                             attn_mask=bias)
+    torch.testing.assert_close(ours, fused.transpose(1, 2).flatten(2), atol=1e-6, rtol=1e-5)
+    weights = kept["attention"]  # (B, N, T, S)
+    torch.testing.assert_close(weights @ values, fused, atol=1e-6, rtol=1e-5)
     assert (weights.transpose(0, 1)[:, ~mask] == 0).all()
 
 
@@ -53,5 +60,5 @@ def test_a_row_that_may_look_nowhere_has_no_nan():
     mask = torch.zeros(1, 2, 3, dtype=torch.bool)
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         bias = layers.attention_bias(mask, dtype)
-        q, k = torch.randn(2, 1, 1, 3, 4).to(dtype)
-        assert torch.isfinite(layers.attention_weights(q[:, :, :2], k, bias)).all()
+        q, k = torch.randn(1, 2, 1, 4).to(dtype), torch.randn(1, 1, 3, 4).to(dtype)
+        assert torch.isfinite(layers.attention_weights(q, k, bias)).all()

@@ -59,8 +59,8 @@ def test_pretraining_leaves_the_expert_alone(tmp_path):
                  progress=False, tensorboard=False)
     after = policy.model.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("expert."))
-    assert not torch.equal(before["vlm.layers.0.attention.q.weight"],
-                           after["vlm.layers.0.attention.q.weight"])
+    assert not torch.equal(before["vlm.layers.0.attention.qkv.weight"],
+                           after["vlm.layers.0.attention.qkv.weight"])
 
 
 def test_post_training_starts_with_a_new_expert(tmp_path):
