@@ -1,7 +1,7 @@
 """pi05lite: pi0.5, small enough to train on a laptop, faithful enough to run the real weights.
 
 Importing the package imports nothing heavy: submodules (`pi05lite.config`, `pi05lite.doctor`, ...)
-and `pi05lite.load`, `pi05lite.load_openpi` are fetched when they are first named.
+and `pi05lite.load`, `load_openpi`, `describe` are fetched when they are first named.
 """
 
 from pi05lite import compat
@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 compat.install()
 
-FUNCTIONS = {"load": "policy", "load_openpi": "model.importing"}
+FUNCTIONS = {"load": "policy", "load_openpi": "model.importing", "describe": "model.describe"}
 
 
 def __getattr__(name):
