@@ -9,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -33,6 +34,9 @@ def main(folder):
         digests = {k: digest(v) for k, v in gradients.items()}
         save_file(digests, GOLDEN / f"{name}_grads.safetensors")
     shutil.copyfile(folder / "pi05_inputs.safetensors", GOLDEN / "inputs.safetensors")
+    chunks = np.load(folder / "fast.npz")
+    scaled = {k: chunks[f"16x7/{k}"] for k in ("raw", "q01", "q99", "norm", "unnorm_back")}
+    np.savez_compressed(GOLDEN / "quantiles.npz", **scaled)
     prompts = json.loads((folder / "prompts.json").read_text())
     (GOLDEN / "prompts.json").write_text(json.dumps(prompts, separators=(",", ":")))
 

@@ -90,6 +90,24 @@ class DatasetStats:
             received = f"{type(error).__name__}: {error}"
             raise DataError(say(path, "statistics of a dataset", received, way_out)) from error
 
+    @staticmethod
+    def from_openpi(path, name, state_size=None, action_size=None):
+        """The statistics in an openpi checkpoint's norm_stats.json (quantiles, as for pi0.5).
+
+        state_size, action_size: how many numbers the robot has, where the file holds padding too.
+        openpi divides by q99 - q01 + 1e-6; the 1e-6 is made part of q99 here. Raises DataError if
+        the file is not such a file or has no quantiles.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))["norm_stats"]
+            state, action = (_from_quantiles(content[key], size) for key, size in
+                             (("state", state_size), ("actions", action_size)))
+            return DatasetStats(name, state, action)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise DataError(say(path, "openpi's norm_stats.json with q01 and q99",
+                                f"{type(error).__name__}: {error}",
+                                "take it from the checkpoint's assets folder")) from error
+
     def describe(self):
         """A few lines for people: ranges, what is clipped, which ranges were widened."""
         lines = [f"{self.name}: statistics of {self.action.count} frames"]
@@ -158,6 +176,15 @@ def _from_lists(content):
     if len(sizes) != 1 or not np.isfinite(arrays["q99"] - arrays["q01"]).all():
         raise ValueError("arrays of different sizes, or not numbers")
     return Stats(count=int(content["count"]), **arrays)
+
+
+def _from_quantiles(content, size):
+    q01, q99, mean, std = (np.asarray(content[key], dtype=np.float64)[:size]
+                           for key in ("q01", "q99", "mean", "std"))
+    q99 = q99 + 1e-6
+    nothing = np.zeros(len(q01))
+    return Stats(q01, q99, mean, std, minimum=q01, maximum=q99, count=0,
+                 clipped=nothing.astype(int), widened=nothing.astype(bool))
 
 
 def _is_torch(x):

@@ -22,9 +22,9 @@ class Linear(nn.Linear):
 
     def forward(self, x):
         """x (..., inputs) -> (..., outputs)."""
-        if not (x.dtype == self.weight.dtype == torch.float32 and x.device.type == "cpu"
-                and x.numel() * len(self.weight) > SMALL and onednn_pays()
-                and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()):
+        if (x.numel() * self.out_features < SMALL or torch.compiler.is_compiling()
+                or x.device.type != "cpu" or not x.dtype == self.weight.dtype == torch.float32
+                or not onednn_pays() or torch.is_autocast_enabled("cpu")):
             return F.linear(x, self.weight, self.bias)
         product = Product.apply if torch.is_grad_enabled() else onednn
         return product(x.flatten(0, -2), self.weight, self.bias).unflatten(0, x.shape[:-1])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pi05lite.errors import ConfigError, DataError, say
+from pi05lite.errors import ConfigError, DataError, Pi05Error, say
+from pi05lite.tokens.sentencepiece import SentencePiece
 
 SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>")  # ids 0 to 3, as in PaliGemma
 NUMBERS = 256  # the state is written with the numbers 0 to 255
@@ -17,9 +18,12 @@ SPACE = "Ġ"  # how byte-level BPE spells the space
 class TextTokenizer:
     """Byte-level BPE (or any tokenizers file with the four specials at ids 0 to 3)."""
 
-    def __init__(self, tokenizer):
-        """Wrap a `tokenizers.Tokenizer`; raises ConfigError if its specials are elsewhere."""
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer, limit=None):
+        """Wrap a `tokenizers.Tokenizer`; raises ConfigError if its specials are elsewhere.
+
+        limit: ids from here on are not text, whatever the tokenizer has there.
+        """
+        self._tokenizer, self._limit = tokenizer, limit
         found = tuple(tokenizer.id_to_token(i) for i in range(len(SPECIALS)))
         if found != SPECIALS:
             raise ConfigError(say(
@@ -55,16 +59,27 @@ class TextTokenizer:
     @property
     def size(self):
         """Number of ids."""
-        return self._tokenizer.get_vocab_size()
+        size = self._tokenizer.get_vocab_size()
+        return size if self._limit is None else min(size, self._limit)
+
+    def limited(self, limit):
+        """The same tokenizer with the ids from `limit` on given up to other kinds of token."""
+        return TextTokenizer(self._tokenizer, limit)
 
     def encode(self, text):
         """The ids of a string, without specials; raises DataError if it is not proper text."""
         try:
-            return self._tokenizer.encode(text, add_special_tokens=False).ids
+            ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         except (TypeError, UnicodeError):
             raise DataError(say(
                 "text to encode", "a string of valid Unicode", repr(text), "fix the text"
             )) from None
+        rare = [self._tokenizer.id_to_token(i) for i in ids if i >= self.size]
+        if rare:
+            raise DataError(say(
+                "text to encode", "words whose ids belong to the text", f"{rare} in {text!r}",
+                "say it in other words: those ids stand for actions, boxes or segments"))
+        return ids
 
     def decode(self, ids):
         """The string of a list of ids, specials skipped; raises DataError out of range."""
@@ -81,21 +96,37 @@ class TextTokenizer:
     def __eq__(self, other):
         if not isinstance(other, TextTokenizer):
             return NotImplemented
-        return self._tokenizer.to_str() == other._tokenizer.to_str()
+        return self._content() == other._content()
 
     def save(self, path):
         """Write the tokenizers library's JSON, whole or not at all."""
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(self._tokenizer.to_str(), encoding="utf-8")
+        partial.write_text(self._content(), encoding="utf-8")
         os.replace(partial, path)
+
+    def _content(self):
+        if self._limit is None:
+            return self._tokenizer.to_str()
+        return json.dumps({"limit": self._limit, "tokenizer": json.loads(self._tokenizer.to_str())})
 
     @classmethod
     def load(cls, path):
-        """Read a saved tokenizer, or a Hugging Face tokenizer.json; DataError if unreadable."""
+        """Read a saved tokenizer, a Hugging Face tokenizer.json or a SentencePiece file.
+
+        Raises DataError if it is none of them.
+        """
         try:
-            return cls(Tokenizer.from_str(Path(path).read_text(encoding="utf-8")))
-        except ConfigError:
+            data = Path(path).read_bytes()
+            if not data.lstrip().startswith(b"{"):
+                return cls(SentencePiece(data))
+            content, limit = json.loads(data), None
+            if "limit" in content:
+                content, limit = content["tokenizer"], content["limit"]
+            if "sentencepiece" in content:
+                return cls(SentencePiece.from_json(content), limit)
+            return cls(Tokenizer.from_str(json.dumps(content)), limit)
+        except Pi05Error:
             raise
         except Exception as error:  # the tokenizers library raises the bare class
             raise DataError(say(
