@@ -4,7 +4,6 @@ The arithmetic is counted by running each part on the meta device, where tensors
 numbers, so that the count is of the code that runs and holds for any swapped part and any size.
 """
 
-import dataclasses
 from dataclasses import dataclass, field
 
 import torch
@@ -126,7 +125,10 @@ def describe(config, device=None, text=None, steps=10, dtype=torch.bfloat16, bui
 
 
 def _runs(model, text, dtype):
-    """(name, modules, runs, call, numbers of keys and values read) of each part; runs None: steps."""
+    """(name, modules, runs, call, numbers of keys and values read) of each part.
+
+    runs None: as often as there are flow steps.
+    """
     c, px = model.config, model.config.vision.image_size
     images = torch.empty(len(c.cameras), 3, px, px, dtype=dtype)
     with torch.no_grad():

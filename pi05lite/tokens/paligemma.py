@@ -28,8 +28,8 @@ def paligemma(path=None, vocabulary=None):
     raise ConfigError(say(
         "PaliGemma's tokenizer", "a tokenizer.json or a SentencePiece file",
         f"none at {path}" if path else "none in PI05LITE_TOKENIZER, nor in the caches",
-        f"accept the licence of {HUB} on the Hub, then `hf download {HUB} tokenizer.json`; or fetch "
-        "gs://big_vision/paligemma_tokenizer.model as openpi does, and name it in "
+        f"accept the licence of {HUB} on the Hub, then `hf download {HUB} tokenizer.json`; or "
+        "fetch gs://big_vision/paligemma_tokenizer.model as openpi does, and name it in "
         "PI05LITE_TOKENIZER"))
 
 

@@ -1,4 +1,4 @@
-"""A SentencePiece file (PaliGemma's tokenizer.model) behind the interface of a tokenizers.Tokenizer.
+"""A SentencePiece file (PaliGemma's tokenizer.model) behind the interface of `tokenizers`.
 
 Only what TextTokenizer asks for. The sentencepiece library is an optional extra: pi05lite[real].
 """
@@ -24,8 +24,9 @@ class SentencePiece:
         try:
             from sentencepiece import SentencePieceProcessor
         except ImportError:
-            raise ConfigError(say("a SentencePiece file", "the sentencepiece library", "none",
-                                  "pip install 'pi05lite[real]', or use a tokenizer.json")) from None
+            raise ConfigError(say(
+                "a SentencePiece file", "the sentencepiece library", "none",
+                "pip install 'pi05lite[real]', or use a tokenizer.json")) from None
         self._data, self._model = data, SentencePieceProcessor()
         try:
             self._model.LoadFromSerializedProto(data)

@@ -36,7 +36,7 @@ def test_a_sentencepiece_file_gives_its_own_ids(spm):
     theirs = SentencePieceProcessor(model_file=str(spm))
     ours = TextTokenizer.load(spm)
     assert ours.size == theirs.get_piece_size() == 320
-    for text in ("Task: pick up the red cup, State: 12 255 0;\nAction: ", "naïve café – 机器人", ""):
+    for text in ("Task: pick up the red cup, State: 12 255 0;\nAction: ", "naïve – 机器人", ""):
         assert ours.encode(text) == theirs.encode(text)
         assert ours.decode(ours.encode(text)) == text
 
