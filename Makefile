@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint notebooks doctor clean
+.PHONY: help lab test lint bench notebooks doctor clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 # /' | \
@@ -27,6 +27,9 @@ test: $(STAMP)  ## set up, then run the tests, fast ones first; ARGS="-k masks" 
 
 lint: $(STAMP)  ## check the style of the code
 	$(BIN)/ruff check .
+
+bench: $(STAMP)  ## time a training step and a chunk beside their floor; ARGS="--peer NAME=COMMAND"
+	$(BIN)/python tools/bench.py $(ARGS)
 
 notebooks: $(STAMP)  ## write the notebooks again from notebooks/src
 	$(BIN)/python tools/make_notebooks.py

@@ -73,6 +73,7 @@ class Pi05(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary.size, config.vlm.width)
         self.vlm = Transformer(config.vlm, config.theta, None, norm, attention, feed_forward)
         self.expert = expert(config)
+        self.compiled = None  # the VLM over a whole prefix, see compile_parts
         start(self.vlm)
         start(self.vision.projector)
         self.new_expert()
@@ -81,6 +82,17 @@ class Pi05(nn.Module):
     def new_expert(self):
         """Draw the expert anew, as at the start of post-training (pi0.5, section IV)."""
         start(self.expert)
+
+    def compile_parts(self, **options):
+        """Let torch.compile fuse tower, prefix and expert, in place; writing text stays as it is.
+
+        options: those of torch.compile. Each new length of the prefix compiles anew: pad it to few.
+        """
+        options = {"dynamic": False, **options}
+        self.vision.compile(**options)
+        self.expert.compile(**options)
+        self.compiled = torch.compile(self.vlm.forward, **options)
+        return self
 
     # ---- the prefix ------------------------------------------------------------------------
 
@@ -116,9 +128,9 @@ class Pi05(nn.Module):
         hidden=False: for the expert alone, which reads keys and values and no hidden states.
         """
         x, layout = self.embed(batch)
-        hidden, cache = self.vlm(x, attention_bias(layout.mask(), x.dtype),
-                                 self.vlm.turn(layout.positions()), record=record,
-                                 hidden=hidden)
+        vlm = self.vlm if record is not None else self.compiled or self.vlm
+        hidden, cache = vlm(x, attention_bias(layout.mask(), x.dtype),
+                            self.vlm.turn(layout.positions()), record=record, hidden=hidden)
         return Prefix(hidden, cache, layout, batch.state)
 
     # ---- text and action tokens ------------------------------------------------------------
