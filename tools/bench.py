@@ -78,7 +78,7 @@ class Ours:
         """One chunk from one observation, prefix included, 10 Euler steps."""
         return self.model.sample(self.one, 10)[-1]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def prefix(self):
         """Only what comes before the flow steps."""
         return self.model.prefix(self.one, hidden=False)

@@ -7,6 +7,7 @@ import torch
 
 from pi05lite import config
 from pi05lite.errors import ConfigError
+from pi05lite.model import layers
 from pi05lite.model.pi05 import Pi05, check_batch
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.vocabulary import EOS
@@ -98,7 +99,8 @@ def test_padding_gets_no_weight_in_any_layer(awake, batch, noise):
         assert (weights[prefix.kinds == Kind.ACTION] == 0).all()
 
 
-def test_explicit_attention_equals_fused(awake, batch, noise):
+def test_explicit_attention_equals_fused(awake, batch, noise, monkeypatch):
+    monkeypatch.setattr(layers, "fused_pays", lambda q: True)
     fused, explicit = awake.prefix(batch), awake.prefix(batch, [])
     close(fused.hidden[fused.valid], explicit.hidden[fused.valid])
     close(awake.velocity(fused, noise, TAU), awake.velocity(explicit, noise, TAU, []))
@@ -108,6 +110,33 @@ def test_absent_padding_and_longer_batches_do_not_change_a_row(awake, batch, noi
     alone = awake.prefix(batch[1:2])
     base = awake.velocity(awake.prefix(batch), noise, TAU)[1:2]
     close(base, awake.velocity(alone, noise[1:2], TAU[1:2]))
+
+
+def test_the_ways_of_a_gpu_and_of_a_cpu_agree(awake, batch, noise, monkeypatch):
+    """Loss and gradients with the fused kernel, which GPUs use, equal those of a CPU."""
+    def run():
+        awake.zero_grad()
+        loss = awake.flow_losses(awake.prefix(batch), batch.actions, noise=noise, tau=TAU).mean()
+        loss.backward()
+        return loss.detach(), [p.grad.clone() for p in awake.parameters() if p.grad is not None]
+
+    cpu = run()
+    monkeypatch.setattr(layers, "fused_pays", lambda q: True)
+    gpu = run()
+    close(cpu[0], gpu[0])
+    for a, b in zip(cpu[1], gpu[1]):
+        close(a, b)
+
+
+def test_compiled_parts_give_the_same_chunk(batch, noise):
+    torch.manual_seed(0)
+    model = Pi05(config.nano()).eval()
+    torch.nn.init.normal_(model.expert.transformer.modulation.weight, std=0.3)
+    eager = model.sample(batch, 3, noise)[-1]
+    model.compile_parts(backend="eager")  # the graph without the compiler: seconds, not minutes
+    close(eager, model.sample(batch, 3, noise)[-1])
+    words = make_batch(text=0, action=0)
+    assert model.generate(words, EOS, 3).shape[0] == len(words)
 
 
 def test_insulation_gives_exactly_no_gradient_to_the_vlm(awake, batch):
