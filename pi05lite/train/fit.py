@@ -9,18 +9,20 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset
 
 from pi05lite.config import Config, differences
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.pi05 import check_batch
 from pi05lite.policy import Policy
+from pi05lite.train.averaging import MovingAverage
 from pi05lite.train.checkpoint import FolderCheckpoints, checkpoints, newest, step_of
 from pi05lite.train.module import TrainingModule
+from pi05lite.train.sharded import Sharded
 
 
 class Stream(IterableDataset):
@@ -64,14 +66,17 @@ class BatchesFromStep(pl.LightningDataModule):
 
 
 def fit(model, processor, mixture, recipe, out, until=None, resume=True, progress=True, workers=0,
-        tensorboard=True, callbacks=(), **trainer):
+        tensorboard=True, callbacks=(), devices=1, num_nodes=1, strategy="auto", **trainer):
     """Train `model` in place by `recipe` and return its Policy (averaged weights).
 
     out: run folder for checkpoints and logs. Where it holds a checkpoint of the same recipe, the
     run goes on from there (resume=False refuses instead of overwriting). until: stop at this step
-    and save, to go on later; None: the recipe's last. `trainer` goes to lightning.Trainer: devices,
-    strategy, precision, ... Raises ConfigError on a mismatch of data, config or recipe before
-    anything is trained.
+    and save, to go on later; None: the recipe's last.
+    devices, num_nodes: processes a machine, and machines; every one gets its share of the recipe's
+    batch_size, and any number of them makes the same run. strategy: "ddp" (a whole model each),
+    "fsdp" (a part each; returns None, read the result with `pi05lite.load(out)`) or Lightning's
+    own. `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
+    mismatch of data, config or recipe before anything is trained.
     """
     out, stop = Path(out), min(until or recipe.steps, recipe.steps)
     start = checkpoint_to_resume(out, model.config, recipe, resume)
@@ -93,15 +98,40 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
         logger=loggers(out, start, tensorboard), log_every_n_steps=10, enable_progress_bar=progress,
         enable_model_summary=False, use_distributed_sampler=False,
         plugins=[FolderCheckpoints(lambda folder: describe(folder, model, processor, recipe))],
-        callbacks=[*bars, save, WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)),
-                   *callbacks],
-        **{"accelerator": "auto", "devices": 1, **trainer})
+        callbacks=[*bars, save, MovingAverage(recipe.ema), *callbacks],
+        devices=devices, num_nodes=num_nodes, strategy=strategy_of(strategy, devices, num_nodes),
+        **{"accelerator": "auto", **trainer})
+    check_devices(runner, recipe)
     with warnings.catch_warnings():
         for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
             warnings.filterwarnings("ignore", f".*{text}.*")
         runner.fit(TrainingModule(model, recipe, mixture.names),
                    datamodule=BatchesFromStep(mixture, processor, recipe, workers), ckpt_path=start)
-    return Policy(model, processor)
+    return None if isinstance(runner.strategy, Sharded) else Policy(model, processor)
+
+
+def strategy_of(strategy, devices, num_nodes):
+    """Lightning's strategy for a name."""
+    if strategy == "fsdp":
+        return Sharded()
+    if strategy == "ddp" or (strategy == "auto" and (devices != 1 or num_nodes > 1)):
+        # A stage may leave the expert out, and a process's rows may have no pictures.
+        return DDPStrategy(find_unused_parameters=True)
+    if isinstance(strategy, str) and strategy.endswith(("spawn", "fork", "notebook")):
+        raise ConfigError(say("strategy", '"ddp" or "fsdp"', strategy, "run a script with torchrun "
+                              "(README, many devices): forked processes cannot hand a run back"))
+    return strategy
+
+
+def check_devices(runner, recipe):
+    """Raise ConfigError where the batch cannot be shared as the recipe says."""
+    if runner.world_size > recipe.batch_size:
+        raise ConfigError(say("recipe.batch_size (over all devices)",
+                              f"at least one example for each of {runner.world_size} processes",
+                              recipe.batch_size, "raise it, or use fewer devices"))
+    if runner.accumulate_grad_batches != 1:
+        raise ConfigError(say("accumulate_grad_batches", 1, runner.accumulate_grad_batches,
+                              "a step is one batch here: use more devices or a smaller batch_size"))
 
 
 class Checkpoints(ModelCheckpoint):
