@@ -87,7 +87,7 @@ def test_leftovers_outside_the_quantiles_are_not_clipped(toy_policy, toy_observa
     robot = toy_policy.processor.robots["toy"]
     far = robot.from_model(np.full((6, A), 1.5, np.float32), toy_observation.state)
     new = toy_policy.follow(toy_observation, "go", previous=far, delay=3)
-    assert np.abs(new.path[-1][:3, :A] - 1.5).max() < 0.3
+    assert abs(new.path[-1][:3, :A].mean() - 1.5) < 0.2  # clipped, it would come out near 1
 
 
 def test_a_full_or_empty_rest_is_fine(toy_policy, toy_observation):
