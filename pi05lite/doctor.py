@@ -74,22 +74,29 @@ def _packages():
     except metadata.PackageNotFoundError:
         yield Finding("packages", "pi05lite itself is not installed", PROBLEM, SETUP)
         return
+    extras = {}  # name -> what needs it, where that is not everything; "lora" comes before "dev"
     for line in stated:
         requirement = Requirement(line)
-        yield _package(requirement, only_tests="extra ==" in str(requirement.marker or ""))
+        marker = str(requirement.marker or "")
+        if requirement.name in extras:
+            continue
+        extras[requirement.name] = ("LoRA" if 'extra == "lora"' in marker else
+                                    "the tests" if "extra ==" in marker else "")
+        yield _package(requirement, extras[requirement.name])
 
 
-def _package(requirement, only_tests):
+def _package(requirement, only):
     name, wanted = requirement.name, requirement.specifier
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        level, purpose = (NOTE, ", only the tests need it") if only_tests else (PROBLEM, "")
+        level, purpose = (NOTE, f", only {only} need{'s' * (only == 'LoRA')} it") if only else (
+            PROBLEM, "")
         return Finding("packages", f"{name} is not installed{purpose}", level, SETUP)
     if not wanted.contains(version, prereleases=True):
         text = f"{name} {version} is outside the range {wanted}"
         cure = f'pip install -c constraints.txt "{name}{wanted}"'
-        return Finding("packages", text, NOTE if only_tests else PROBLEM, cure)
+        return Finding("packages", text, NOTE if only else PROBLEM, cure)
     return Finding("packages", f"{name} {version}")
 
 

@@ -161,6 +161,9 @@ def load(path, device="cpu", build=Pi05, **options):
     from pi05lite.train.checkpoint import newest
 
     folder = newest(path)
+    if not (folder / "model.safetensors").is_file():
+        raise ConfigError(say(f"{folder}", "model.safetensors", "adapters alone (LoRA)",
+                              "pi05lite.train.lora.load(path, the model that it started from)"))
     config = Config.from_json((folder / "config.json").read_text())
     model = build(config)
     weights = load_file(folder / "model.safetensors")

@@ -45,6 +45,11 @@ def test_every_direct_dependency_has_one_pin_inside_its_range(python):
     assert outside == []
 
 
+def test_the_tests_install_every_extra():
+    extras = PROJECT["optional-dependencies"]
+    assert set(extras) == {"lora", "dev"} and set(extras["lora"]) < set(extras["dev"])
+
+
 def test_every_range_has_a_lower_bound():
     assert [name for name, range_ in ranges().items() if ">=" not in str(range_)] == []
 

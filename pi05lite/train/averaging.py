@@ -46,9 +46,9 @@ class MovingAverage(pl.Callback):
     def on_load_checkpoint(self, trainer, module, checkpoint):
         """Take the average and the raw weights out of a checkpoint."""
         load = getattr(trainer.strategy, "load_whole", module.load_state_dict)
-        load(checkpoint["state_dict"])
+        load(checkpoint["state_dict"], strict=module.strict_loading)
         self.average = [x.clone() for x in held(module)]
-        load(checkpoint["current_model_state"])
+        load(checkpoint["current_model_state"], strict=module.strict_loading)
         self.step = checkpoint["global_step"]
 
     @torch.no_grad()
@@ -61,6 +61,6 @@ class MovingAverage(pl.Callback):
 
 
 def held(module):
-    """The weights and running statistics of a module that this process holds."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return [x.detach() for x in tensors if x.is_floating_point()]
+    """The weights that are trained and the running statistics that this process holds."""
+    statistics = [x for x in module.buffers() if x.is_floating_point()]
+    return [x.detach() for x in [*(p for p in module.parameters() if p.requires_grad), *statistics]]

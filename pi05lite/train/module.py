@@ -25,6 +25,14 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, model, recipe, sources):
         super().__init__()
         self.model, self.recipe, self.source_names = model, recipe, list(sources)
+        self.strict_loading = recipe.lora is None  # checkpoints of adapters leave the rest out
+
+    def state_dict(self, *args, **options):
+        """What a checkpoint keeps: all weights, or the adapters alone."""
+        whole = super().state_dict(*args, **options)
+        if self.recipe.lora is None:
+            return whole
+        return {name: x for name, x in whole.items() if "lora_" in name}
 
     def losses(self, batch, draws=None):
         """All losses of the global batch: "loss" with this process's gradient, the rest to log."""

@@ -53,10 +53,10 @@ class Sharded(FSDPStrategy):
                 state = FSDP.rekey_optim_state_dict(state, OptimStateKeyType.PARAM_ID, self.model)
         return state
 
-    def load_whole(self, state_dict):
+    def load_whole(self, state_dict, strict=True):
         """Take this process's parts out of a whole state dict."""
         with self.whole():
-            self.model.load_state_dict(state_dict)
+            self.model.load_state_dict(state_dict, strict=strict)
 
     def load_checkpoint(self, path, weights_only=None):
         """Read a folder; the moments are taken out here, the weights by `MovingAverage`."""

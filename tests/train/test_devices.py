@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from pi05lite.errors import ConfigError
 from pi05lite.train.augment import augment
 from pi05lite.train.checkpoint import newest
 from pi05lite.train.draws import Draws
-from pi05lite.train.fit import Stream, fit
+from pi05lite.train.fit import BatchesFromStep, Stream, fit
 from pi05lite.train.module import TrainingModule
 from tests.train import many, toy
 
@@ -159,6 +160,27 @@ def test_pictures_are_changed_by_example():
     whole = augment(images, cameras, Draws(0, range(4)))
     assert torch.equal(whole[1::2], augment(images[1::2], cameras, Draws(0, [1, 3])))
     assert (whole - images).abs().amax((1, 2, 3, 4)).min() > 0.01
+
+
+@pytest.mark.parametrize("other", ["weights", "processor", "recipe"])
+def test_a_process_that_starts_from_something_else_is_refused(monkeypatch, other):
+    """What the first process sends is put in its place here; sending it is tested above."""
+    model, processor, mixture = toy.parts()
+    data = BatchesFromStep(mixture, processor, many.RECIPE)
+    first = {}  # what was sent first
+    strategy = SimpleNamespace(broadcast=lambda mine: first or first.update(mine) or dict(mine))
+    data.trainer = SimpleNamespace(world_size=2, global_rank=1, strategy=strategy,
+                                   lightning_module=TrainingModule(model, many.RECIPE, []))
+    data.setup("fit")
+    data.setup("fit")
+    if other == "weights":
+        data.trainer.lightning_module = TrainingModule(toy.parts(1)[0], many.RECIPE, [])
+    elif other == "processor":
+        data.processor.sources = ["other"]
+    else:
+        data.recipe = replace(many.RECIPE, seed=9)
+    with pytest.raises(ConfigError, match=f"another {other}"):
+        data.setup("fit")
 
 
 @pytest.mark.parametrize("changes,options,words", [
