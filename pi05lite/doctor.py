@@ -16,6 +16,7 @@ from pi05lite.data import paths
 
 OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
 SETUP = 'pip install -c constraints.txt -e ".[dev]"   (or: make lab)'
+ONLY = {"lora": ", only LoRA needs it", "dev": ", only the tests need it"}  # by extra
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,12 @@ def _packages():
     except metadata.PackageNotFoundError:
         yield Finding("packages", "pi05lite itself is not installed", PROBLEM, SETUP)
         return
-    extras = {}  # name -> what needs it, where that is not everything; "lora" comes before "dev"
-    for line in stated:
-        requirement = Requirement(line)
-        marker = str(requirement.marker or "")
-        if requirement.name in extras:
-            continue
-        extras[requirement.name] = ("LoRA" if 'extra == "lora"' in marker else
-                                    "the tests" if "extra ==" in marker else "")
-        yield _package(requirement, extras[requirement.name])
+    seen = set()  # LoRA's package is stated for the tests as well
+    for requirement in map(Requirement, stated):
+        if requirement.name not in seen:
+            seen.add(requirement.name)
+            marker = str(requirement.marker or "")
+            yield _package(requirement, next((ONLY[e] for e in ONLY if f'"{e}"' in marker), ""))
 
 
 def _package(requirement, only):
@@ -90,9 +88,8 @@ def _package(requirement, only):
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        level, purpose = (NOTE, f", only {only} need{'s' * (only == 'LoRA')} it") if only else (
-            PROBLEM, "")
-        return Finding("packages", f"{name} is not installed{purpose}", level, SETUP)
+        level = NOTE if only else PROBLEM
+        return Finding("packages", f"{name} is not installed{only}", level, SETUP)
     if not wanted.contains(version, prereleases=True):
         text = f"{name} {version} is outside the range {wanted}"
         cure = f'pip install -c constraints.txt "{name}{wanted}"'

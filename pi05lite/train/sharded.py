@@ -20,7 +20,8 @@ class Sharded(FSDPStrategy):
 
     A checkpoint is the same folder as on one device and can be resumed on any number of them. To
     write it, process 0 gathers the whole on its CPU; to read it, each process reads all of it.
-    Runs on GPUs (nccl) and, for tests, on CPUs (gloo). options: those of FSDPStrategy.
+    Tested on CPUs (gloo), where a run equals that of one device; on GPUs not yet. options: those of
+    FSDPStrategy; wrap: the classes whose instances are units.
     """
 
     def __init__(self, wrap=(Layer, VisionTower), **options):
