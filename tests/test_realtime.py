@@ -46,7 +46,7 @@ def test_the_new_chunk_begins_as_the_last_one_goes_on(toy_policy, toy_observatio
     scale = toy_policy.processor.robots["toy"].stats.action
     off = lambda a: np.abs((a[:2] - rest[:2]) / (scale.q99 - scale.q01)).mean()  # noqa: E731
     print("mean distance of the frozen steps, in ranges:", off(plain), off(new))
-    assert off(new) < 0.1 * off(plain)
+    assert off(new) < 0.25 * off(plain)
     assert np.abs(new[6:] - plain[6:]).max() > 1e-4  # the free steps fit what was decided
 
 

@@ -2,7 +2,8 @@
 
 Every linear layer of attention and feed-forward computes W x + B (A x), with A and B of low rank;
 B starts at 0, so the model starts as it was. openpi's ranks: 16 in the VLM, 32 in the expert, scale
-1 (openpi also trains the picture tower and the action projections in full; here all else rests).
+1. Unlike there, q, k and v, and gate and up, share an A, since each is one product here; and all
+else rests, while openpi trains the picture tower and the action projections in full.
 Through the peft library: pip install -c constraints.txt -e ".[lora]"
 """
 

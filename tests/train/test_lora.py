@@ -73,17 +73,17 @@ def test_the_full_size_costs_what_was_worked_out_by_hand():
     whole = lora.cost(model, frozen_bytes=4)
     with torch.device("meta"):
         adapters = lora.cost(lora.add(model))
-    # a layer's linears: q, out, k, v and three of the feed-forward, rank times (inputs + outputs)
-    vlm = 16 * (2 * (2048 + 2048) + 2 * (2048 + 256) + 3 * (2048 + 16384))
-    expert = 32 * (2 * (1024 + 2048) + 2 * (1024 + 256) + 3 * (1024 + 4096))
-    assert adapters.trainable == 18 * (vlm + expert) == 33_472_512
+    # a layer's linears: qkv, out, gate_up, down, each rank times (inputs + outputs)
+    vlm = 16 * ((2048 + 2560) + (2048 + 2048) + (2048 + 2 * 16384) + (16384 + 2048))
+    expert = 32 * ((1024 + 2560) + (2048 + 1024) + (1024 + 2 * 4096) + (4096 + 1024))
+    assert adapters.trainable == 18 * (vlm + expert) == 29_933_568
     assert adapters.parameters - adapters.trainable == whole.parameters == whole.trainable
     assert whole.total == 20 * whole.parameters
     assert adapters.weights == 2 * whole.parameters + 4 * adapters.trainable
     assert adapters.total == adapters.weights + 16 * adapters.trainable
     print(f"trained {adapters.trainable:,} of {adapters.parameters:,}; with adapters "
           f"{adapters.total / 1e9:.1f} GB, all weights {whole.total / 1e9:.1f} GB")
-    assert len(lora.adapted(model)) == 2 * 18 * 7 and lora.ranks(model) == (16, 32)
+    assert len(lora.adapted(model)) == 2 * 18 * 4 and lora.ranks(model) == (16, 32)
 
 
 def test_a_model_starts_as_it_was():
