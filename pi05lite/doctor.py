@@ -16,7 +16,8 @@ from pi05lite.data import paths
 
 OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
 SETUP = 'pip install -c constraints.txt -e ".[dev]"   (or: make lab)'
-ONLY = {"lora": ", only LoRA needs it", "dev": ", only the tests need it"}  # by extra
+ONLY = {"real": ", only SentencePiece files need it", "lora": ", only LoRA needs it",
+        "dev": ", only the tests need it"}  # by extra
 
 
 @dataclass(frozen=True)
