@@ -16,6 +16,8 @@ from pi05lite.data import paths
 
 OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
 SETUP = 'pip install -c constraints.txt -e ".[dev]"   (or: make lab)'
+ONLY = {"real": ", only SentencePiece files need it", "lora": ", only LoRA needs it",
+        "dev": ", only the tests need it"}  # by extra
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,25 @@ def _packages():
     except metadata.PackageNotFoundError:
         yield Finding("packages", "pi05lite itself is not installed", PROBLEM, SETUP)
         return
-    for line in stated:
-        requirement = Requirement(line)
-        yield _package(requirement, only_tests="extra ==" in str(requirement.marker or ""))
+    seen = set()  # LoRA's package is stated for the tests as well
+    for requirement in map(Requirement, stated):
+        if requirement.name not in seen:
+            seen.add(requirement.name)
+            marker = str(requirement.marker or "")
+            yield _package(requirement, next((ONLY[e] for e in ONLY if f'"{e}"' in marker), ""))
 
 
-def _package(requirement, only_tests):
+def _package(requirement, only):
     name, wanted = requirement.name, requirement.specifier
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        level, purpose = (NOTE, ", only the tests need it") if only_tests else (PROBLEM, "")
-        return Finding("packages", f"{name} is not installed{purpose}", level, SETUP)
+        level = NOTE if only else PROBLEM
+        return Finding("packages", f"{name} is not installed{only}", level, SETUP)
     if not wanted.contains(version, prereleases=True):
         text = f"{name} {version} is outside the range {wanted}"
         cure = f'pip install -c constraints.txt "{name}{wanted}"'
-        return Finding("packages", text, NOTE if only_tests else PROBLEM, cure)
+        return Finding("packages", text, NOTE if only else PROBLEM, cure)
     return Finding("packages", f"{name} {version}")
 
 

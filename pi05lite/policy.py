@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from pi05lite.config import Config
 from pi05lite.data.examples import Example
 from pi05lite.errors import ConfigError, say
-from pi05lite.model import flow
+from pi05lite.model import flow, realtime
 from pi05lite.model.pi05 import Pi05
 from pi05lite.processor import Processor
 from pi05lite.tokens.vocabulary import BOS, EOS, PAD, UNK
@@ -41,12 +41,13 @@ class Policy:
     """A trained pi0.5 with its processor, ready to be asked.
 
     subtask_every: chunks that follow one subtask before it is asked for again; steps: denoising
-    steps of a chunk.
+    steps of a chunk; beta: the largest guidance weight where a chunk goes on from a previous one.
     """
 
-    def __init__(self, model, processor, subtask_every=2, steps=10, solver=flow.euler):
+    def __init__(self, model, processor, subtask_every=2, steps=10, solver=flow.euler, beta=5.0):
         self.model, self.processor = model.eval(), processor
         self.subtask_every, self.steps, self.solver = subtask_every, steps, solver
+        self.beta = beta
         self.reset()
 
     def reset(self):
@@ -89,28 +90,55 @@ class Policy:
         words = self.processor.text
         return [words.decode([i for i in row if i < words.size]).strip() for row in ids.tolist()]
 
-    def act(self, observation, prompt, seed=0):
-        """Both levels: renew the subtask where it is due, then one chunk for it."""
+    def act(self, observation, prompt, seed=0, previous=None, delay=0):
+        """Both levels: renew the subtask where it is due, then one chunk for it.
+
+        previous, delay: as in `follow`, for a chunk that goes on from the one being executed.
+        """
         if prompt != self.asked or self.age % self.subtask_every == 0:
             self.running, self.asked, self.age = self.subtask(observation, prompt), prompt, 0
         self.age += 1
-        return self.follow(observation, self.running, seed)
+        return self.follow(observation, self.running, seed, previous, delay)
 
-    def follow(self, observation, subtask, seed=0):
-        """Low level: one chunk for a subtask, by flow matching."""
-        points = self.denoise(self.batch(observation, subtask, "low"), observation.robot, seed)
+    def follow(self, observation, subtask, seed=0, previous=None, delay=0):
+        """Low level: one chunk for a subtask, by flow matching.
+
+        previous (n, A') in the robot's units: what is left of the chunk being executed, from the
+        moment of the observation on; the first `delay` steps of it will be executed before the new
+        chunk is there. The new one starts with them and bends away gently (real-time chunking).
+        """
+        solver = self.solver
+        if previous is not None:
+            solver = self.going_on(observation, np.asarray(previous), delay)
+        points = self.denoise(self.batch(observation, subtask, "low"), observation.robot, seed,
+                              solver=solver)
         points = [x[0].cpu().numpy() for x in points]
         actions = self.processor.physical_actions(points[-1], observation.robot,
                                                   observation.state)
         return Chunk(actions, subtask, points)
 
-    def denoise(self, batch, robot, seed=0, samples=1):
+    def going_on(self, observation, previous, delay):
+        """The solver for a chunk that goes on from `previous`, counted from the state now."""
+        robot, c = self.processor.robot(observation.robot), self.model.config
+        if previous.ndim != 2 or previous.shape[1] != robot.action_size:
+            raise ConfigError(say("previous actions", f"(n, {robot.action_size}) in the units of "
+                                  f"{robot.name}", previous.shape, "hand in the rest of the last "
+                                  "chunk: chunk.actions[executed:]"))
+        weights = realtime.soft_weights(c.horizon, delay, len(previous))
+        target = torch.zeros(1, c.horizon, c.action_size)
+        target[0, :len(previous), :robot.action_size] = torch.as_tensor(
+            robot.to_model(previous, observation.state, clip=False))
+        return realtime.guided(target, weights, self.beta, self.processor.size_mask(robot.name),
+                               self.solver)
+
+    def denoise(self, batch, robot, seed=0, samples=1, solver=None):
         """`samples` chunks for a batch of one from seeded noise: every x (samples, H, A)."""
-        with torch.inference_mode():
+        # A guided solver differentiates, which tensors of inference mode refuse.
+        with torch.no_grad() if solver else torch.inference_mode():
             prefix = self.model.prefix(batch, hidden=False).repeat(samples)
             return self.model.sample(
                 prefix, self.steps, size_mask=self.processor.size_mask(robot),
-                generator=torch.Generator().manual_seed(seed), solver=self.solver)
+                generator=torch.Generator().manual_seed(seed), solver=solver or self.solver)
 
     def follow_tokens(self, observation, subtask, limit=None, temperature=0.0, generator=None):
         """Low level by discrete action tokens: actions (H, A) in the robot's units, and whether the
@@ -133,6 +161,9 @@ def load(path, device="cpu", build=Pi05, **options):
     from pi05lite.train.checkpoint import newest
 
     folder = newest(path)
+    if not (folder / "model.safetensors").is_file():
+        raise ConfigError(say(f"{folder}", "model.safetensors", "adapters alone (LoRA)",
+                              "pi05lite.train.lora.load(path, the model that it started from)"))
     config = Config.from_json((folder / "config.json").read_text())
     model = build(config)
     weights = load_file(folder / "model.safetensors")

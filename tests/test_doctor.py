@@ -66,6 +66,14 @@ def test_a_missing_test_package_is_only_a_note(kit, monkeypatch):
     assert any("ruff is not installed, only the tests need it" in t for t in texts("packages"))
 
 
+def test_a_missing_extra_says_what_it_is_for_once(kit, monkeypatch):
+    stated = ['peft>=0.14; extra == "lora"', 'peft>=0.14; extra == "dev"']
+    installed(monkeypatch, stated, {})
+    assert problems() == []
+    assert [t for t in texts("packages") if "peft" in t] == [
+        "peft is not installed, only LoRA needs it"]
+
+
 @pytest.mark.parametrize("version, fine", [("2.4", True), ("2.13.0+cpu", True), ("2.3.1", False),
                                            ("3.0", False)])
 def test_versions_are_held_to_the_stated_range(kit, monkeypatch, version, fine):

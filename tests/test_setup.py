@@ -45,6 +45,12 @@ def test_every_direct_dependency_has_one_pin_inside_its_range(python):
     assert outside == []
 
 
+def test_the_tests_install_every_extra():
+    extras = PROJECT["optional-dependencies"]
+    assert set(extras) == {"real", "lora", "dev"}
+    assert {*extras["real"], *extras["lora"]} < set(extras["dev"])
+
+
 def test_every_range_has_a_lower_bound():
     assert [name for name, range_ in ranges().items() if ">=" not in str(range_)] == []
 

@@ -54,9 +54,9 @@ class Robot:
             start[..., a] = state[..., s]
         return start
 
-    def to_model(self, actions, state):
+    def to_model(self, actions, state, clip=True):
         """Chunks (..., H, A) in the robot's units -> [-1, 1], given the states (..., S) now."""
-        return self.stats.action.normalize(actions - self.origin(state)[..., None, :])
+        return self.stats.action.normalize(actions - self.origin(state)[..., None, :], clip)
 
     def from_model(self, chunk, state):
         """Chunks (..., H, A) in [-1, 1] -> the robot's units, float32."""

@@ -36,14 +36,15 @@ class Stats:
     clipped: np.ndarray
     widened: np.ndarray
 
-    def normalize(self, x):
+    def normalize(self, x, clip=True):
         """Map [q01, q99] to [-1, 1] and clip what is outside; x (..., n), numpy or torch.
 
         Source: pi0.5 paper (per-dataset 1 % and 99 % quantiles). Raises DataError for another last
         dimension, NaN or infinity.
         """
         x, wide, low, span = self._prepare(x)
-        return _like(((wide - low) / span * 2 - 1).clip(-1, 1), x)
+        scaled = (wide - low) / span * 2 - 1
+        return _like(scaled.clip(-1, 1) if clip else scaled, x)
 
     def unnormalize(self, x):
         """Map [-1, 1] back to [q01, q99]; x (..., n); raises DataError as `normalize` does."""

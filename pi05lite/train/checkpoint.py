@@ -2,6 +2,7 @@
 
     step-000200/
       model.safetensors      the averaged weights: what `pi05lite.load` reads
+      adapter.safetensors    in its place where only adapters were trained (LoRA)
       config.json, processor.json, text.json, actions/, stats.*.json
       training.safetensors   what resuming needs besides: raw weights, optimiser moments
       training.json          the structure around those tensors
@@ -18,6 +19,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors.torch import load_file, save_file
 
 from pi05lite.errors import ConfigError, say
+from pi05lite.train import lora
 
 
 def pack(value, tensors, path=""):
@@ -51,11 +53,12 @@ def unpack(value, tensors):
 class FolderCheckpoints(CheckpointIO):
     """Lightning's checkpoints as folders, the newest `keep` of them.
 
-    `describe(folder)` adds the config and processor files.
+    `describe(folder)` adds the config and processor files; adapted: the model whose adapters are
+    all that is kept, or None.
     """
 
-    def __init__(self, describe, keep=2):
-        self.describe, self.keep = describe, keep
+    def __init__(self, describe, keep=2, adapted=None):
+        self.describe, self.keep, self.adapted = describe, keep, adapted
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         """Write all files into a folder beside `path`, then rename it."""
@@ -65,7 +68,11 @@ class FolderCheckpoints(CheckpointIO):
         try:
             self.describe(part)
             rest = dict(checkpoint)
-            save_file(model_weights(rest.pop("state_dict")), part / "model.safetensors")
+            weights = model_weights(rest.pop("state_dict"))
+            if self.adapted is None:
+                save_file(weights, part / "model.safetensors")
+            else:
+                lora.save(self.adapted, part / lora.FILE, weights)
             tensors = {}
             structure = pack(rest, tensors)
             save_file(unshared(tensors), part / "training.safetensors")
@@ -83,7 +90,7 @@ class FolderCheckpoints(CheckpointIO):
     def load_checkpoint(self, path, map_location=None, weights_only=None):
         """The dict that Lightning saved."""
         path = Path(path)
-        weights = load_file(path / "model.safetensors")
+        weights = load_file(weights_file(path))
         state = unpack(json.loads((path / "training.json").read_text()),
                        load_file(path / "training.safetensors"))
         return {**state, "state_dict": {f"model.{k}": v for k, v in weights.items()}}
@@ -114,10 +121,16 @@ def sync(file):
             os.fsync(f.fileno())
 
 
+def weights_file(folder):
+    """The file of a checkpoint that holds the averaged weights, or the adapters."""
+    adapter = Path(folder) / lora.FILE
+    return adapter if adapter.is_file() else Path(folder) / "model.safetensors"
+
+
 def newest(path):
     """The checkpoint folder at `path`, or the one with the most steps inside it."""
     path = Path(path)
-    if (path / "model.safetensors").is_file() and (path / "config.json").is_file():
+    if weights_file(path).is_file() and (path / "config.json").is_file():
         return path
     found = checkpoints(path)
     if not found:

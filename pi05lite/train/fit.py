@@ -1,26 +1,38 @@
 """Run a recipe: mixture -> batches -> Lightning -> checkpoints that appear whole."""
 
 import csv
+import hashlib
 import json
 import logging
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset
 
 from pi05lite.config import Config, differences
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.pi05 import check_batch
 from pi05lite.policy import Policy
-from pi05lite.train.checkpoint import FolderCheckpoints, checkpoints, newest, step_of
+from pi05lite.train import lora
+from pi05lite.train.averaging import MovingAverage
+from pi05lite.train.checkpoint import (
+    FolderCheckpoints,
+    checkpoints,
+    newest,
+    step_of,
+    weights_file,
+)
 from pi05lite.train.module import TrainingModule
+from pi05lite.train.sharded import Sharded
 
 
 class Stream(IterableDataset):
@@ -56,6 +68,22 @@ class BatchesFromStep(pl.LightningDataModule):
         self.mixture, self.processor, self.recipe = mixture, processor, recipe
         self.workers = workers
 
+    def setup(self, stage):
+        """Raise ConfigError where a process starts from other weights or tokenizers than the first.
+
+        Each builds its own, and a script without a seed would build others.
+        """
+        if self.trainer.world_size == 1:
+            return
+        mine = {"weights": lora.fingerprint(self.trainer.lightning_module),
+                "processor": digest(self.processor), "recipe": str(self.recipe)}
+        first = self.trainer.strategy.broadcast(mine)
+        unlike = [name for name in mine if mine[name] != first[name]]
+        if unlike:
+            raise ConfigError(say(f"process {self.trainer.global_rank}", "what process 0 has",
+                                  f"another {', another '.join(unlike)}",
+                                  "torch.manual_seed(0) before the model is built, or load it"))
+
     def train_dataloader(self):
         r, trainer = self.recipe, self.trainer
         stream = Stream(self.mixture, self.processor.collate, r.batch_size, r.steps,
@@ -64,24 +92,36 @@ class BatchesFromStep(pl.LightningDataModule):
 
 
 def fit(model, processor, mixture, recipe, out, until=None, resume=True, progress=True, workers=0,
-        tensorboard=True, callbacks=(), **trainer):
+        tensorboard=True, callbacks=(), devices=1, num_nodes=1, strategy="auto", **trainer):
     """Train `model` in place by `recipe` and return its Policy (averaged weights).
 
     out: run folder for checkpoints and logs. Where it holds a checkpoint of the same recipe, the
     run goes on from there (resume=False refuses instead of overwriting). until: stop at this step
-    and save, to go on later; None: the recipe's last. `trainer` goes to lightning.Trainer: devices,
-    strategy, precision, ... Raises ConfigError on a mismatch of data, config or recipe before
-    anything is trained.
+    and save, to go on later; None: the recipe's last.
+    devices, num_nodes: processes a machine, and machines; every one gets its share of the recipe's
+    batch_size, and any number of them makes the same run. strategy: "ddp" (a whole model each),
+    "fsdp" (a part each; returns None, read the result with `pi05lite.load(out)`) or Lightning's
+    own. `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
+    mismatch of data, config or recipe before anything is trained.
     """
     out, stop = Path(out), min(until or recipe.steps, recipe.steps)
     start = checkpoint_to_resume(out, model.config, recipe, resume)
     check_batch(processor.collate([mixture[i] for i in range(4)]), model.config)
+    if recipe.lora is None and any(lora.ranks(model)):
+        raise ConfigError(say("model", "one without adapters, since recipe.lora is None",
+                              f"adapters of ranks {lora.ranks(model)}", "lora.merge(model) first"))
     if start is not None and step_of(start) >= stop:  # nothing left to do
-        model.load_state_dict(load_file(start / "model.safetensors"))
+        restore(model, start)
         return Policy(model, processor)
     if recipe.new_expert and start is None:
         torch.manual_seed(recipe.seed)
         model.new_expert()
+    if recipe.lora is not None:
+        lora.add(model, *recipe.lora, recipe.seed)
+        if start is not None:
+            restore(model, start)
+        if progress:
+            rank_zero_only(print)(lora.summary(model))
     save = Checkpoints(out, filename="step-{step:06d}", auto_insert_metric_name=False,
                        every_n_train_steps=recipe.save_every, save_top_k=-1,
                        enable_version_counter=False)
@@ -92,16 +132,62 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
         max_steps=stop, default_root_dir=out, num_sanity_val_steps=0,
         logger=loggers(out, start, tensorboard), log_every_n_steps=10, enable_progress_bar=progress,
         enable_model_summary=False, use_distributed_sampler=False,
-        plugins=[FolderCheckpoints(lambda folder: describe(folder, model, processor, recipe))],
-        callbacks=[*bars, save, WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)),
-                   *callbacks],
-        **{"accelerator": "auto", "devices": 1, **trainer})
+        plugins=[FolderCheckpoints(lambda folder: describe(folder, model, processor, recipe),
+                                   adapted=model if recipe.lora else None)],
+        callbacks=[*bars, save, MovingAverage(recipe.ema), *callbacks],
+        devices=devices, num_nodes=num_nodes, strategy=strategy_of(strategy, devices, num_nodes),
+        **{"accelerator": "auto", **trainer})
+    check_devices(runner, recipe)
     with warnings.catch_warnings():
         for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
             warnings.filterwarnings("ignore", f".*{text}.*")
         runner.fit(TrainingModule(model, recipe, mixture.names),
                    datamodule=BatchesFromStep(mixture, processor, recipe, workers), ckpt_path=start)
-    return Policy(model, processor)
+    return None if isinstance(runner.strategy, Sharded) else Policy(model, processor)
+
+
+def restore(model, folder):
+    """Put the weights of a checkpoint into the model, or its adapters on the model."""
+    file = weights_file(folder)
+    if file.name == lora.FILE:
+        lora.read(model, file)
+    else:
+        model.load_state_dict(load_file(file))
+
+
+def strategy_of(strategy, devices, num_nodes):
+    """Lightning's strategy for a name."""
+    if strategy == "fsdp":
+        return Sharded()
+    if strategy == "ddp" or (strategy == "auto" and (devices != 1 or num_nodes > 1)):
+        # A stage may leave the expert out, and a process's rows may have no pictures.
+        return DDPStrategy(find_unused_parameters=True)
+    if isinstance(strategy, str) and strategy.endswith(("spawn", "fork", "notebook")):
+        raise ConfigError(say("strategy", '"ddp" or "fsdp"', strategy, "run a script with torchrun "
+                              "(README, many devices): forked processes cannot hand a run back"))
+    return strategy
+
+
+def check_devices(runner, recipe):
+    """Raise ConfigError where the recipe cannot be shared by the processes."""
+    if recipe.lora is not None and isinstance(runner.strategy, Sharded):
+        raise ConfigError(say("strategy", '"ddp" or one device, since recipe.lora is set', "fsdp",
+                              "adapters fit on one device: see pi05lite.train.lora.cost"))
+    if runner.world_size > recipe.batch_size:
+        raise ConfigError(say("recipe.batch_size (over all devices)",
+                              f"at least one example for each of {runner.world_size} processes",
+                              recipe.batch_size, "raise it, or use fewer devices"))
+    if runner.accumulate_grad_batches != 1:
+        raise ConfigError(say("accumulate_grad_batches", 1, runner.accumulate_grad_batches,
+                              "a step is one batch here: use more devices or a smaller batch_size"))
+
+
+def digest(processor):
+    """A name for all that a processor would write into a checkpoint."""
+    with TemporaryDirectory() as folder:
+        processor.save(folder)
+        files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
+        return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
 
 
 class Checkpoints(ModelCheckpoint):

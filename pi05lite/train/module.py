@@ -2,68 +2,95 @@
 
 loss = cross-entropy(text) + cross-entropy(action tokens) + alpha * flow error; pi0.5 equation 1.
 Each term is a mean of its own, so that the few words are not drowned by the many action tokens.
+
+Several processes share one global batch. Their rows hold unlike numbers of words, tokens and action
+numbers, so the mean over all is not the mean of their means: sums and counts are added up.
 """
 
 import math
 
 import lightning.pytorch as pl
 import torch
+import torch.distributed as dist
 
 from pi05lite.errors import Pi05Error, say
 from pi05lite.tokens.kind import Kind
 from pi05lite.train.augment import augment
+from pi05lite.train.draws import Draws
 
 
 class TrainingModule(pl.LightningModule):
-    """Trains a Pi05 by a Recipe; every random draw follows from (seed, step, device)."""
+    """Trains a Pi05 by a Recipe; every random draw follows from (seed, step, example)."""
 
     def __init__(self, model, recipe, sources):
         super().__init__()
         self.model, self.recipe, self.source_names = model, recipe, list(sources)
+        self.strict_loading = recipe.lora is None  # checkpoints of adapters leave the rest out
 
-    def losses(self, batch, generator=None):
-        """All losses of a batch: "loss" with gradient, the rest for the log."""
-        r = self.recipe
+    def state_dict(self, *args, **options):
+        """What a checkpoint keeps: all weights, or the adapters alone."""
+        whole = super().state_dict(*args, **options)
+        if self.recipe.lora is None:
+            return whole
+        return {name: x for name, x in whole.items() if "lora_" in name}
+
+    def losses(self, batch, draws=None):
+        """All losses of the global batch: "loss" with this process's gradient, the rest to log."""
+        terms = self.terms(batch, draws)
+        sums, counts = (torch.stack(column) for column in zip(*terms.values()))  # (K,) each
+        everywhere = over_processes(torch.stack([sums.detach(), counts.to(sums)]))  # (2, K)
+        weight = sums.new_tensor([self.weight(name) for name in terms])
+        share = weight / everywhere[1].clamp(min=1)
+        # The gradients of all processes are averaged, so each counts as many times as there are.
+        mine = (share * sums).sum() * processes()
+        whole = (share * everywhere[0]).sum()
+        present = everywhere[1].tolist()
+        means = everywhere[0] / everywhere[1].clamp(min=1)
+        return {"loss": mine + (whole - mine).detach(),
+                **{name: mean for name, mean, n in zip(terms, means, present) if n}}
+
+    def weight(self, name):
+        """How much a term counts in the loss; losses per source are only for the log."""
+        return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha}.get(name, 0.0)
+
+    def terms(self, batch, draws):
+        """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
         prefix = self.model.prefix(batch)
-        token_loss, places = self.model.token_losses(prefix, batch)
+        loss, places = self.model.token_losses(prefix, batch)
         kinds = batch.kinds[places[:, 0], places[:, 1]]
-        loss, out = token_loss.sum() * 0, {}
-        for name, kind in (("text", Kind.TEXT), ("tokens", Kind.ACTION)):
-            if (kinds == kind).any():
-                mean = token_loss[kinds == kind].mean()
-                loss, out[name] = loss + mean, mean.detach()
-        out.update(self.per_source("tokens", token_loss, batch.source[places[:, 0]]))
-        if r.alpha > 0:
-            error, rows = self.flow_error(prefix, batch, generator)
-            if error is not None:
-                loss = loss + r.alpha * error.sum() / max(1, rows.sum())
-                out["flow"] = (error.sum() / rows.sum()).detach()
-        return {"loss": loss, **out}
+        source = batch.source[places[:, 0]]
+        some = lambda mask: ((loss * mask).sum(), mask.sum())  # noqa: E731
+        out = {"text": some(kinds == Kind.TEXT), "tokens": some(kinds == Kind.ACTION)}
+        if self.recipe.alpha > 0:
+            out["flow"] = self.flow_error(prefix, batch, draws)
+        for i, name in enumerate(self.source_names):
+            out[f"tokens/{name}"] = some(source == i)
+        return out
 
-    def flow_error(self, prefix, batch, generator):
-        """Squared errors of the examples that have actions, and how many numbers each one has."""
+    def flow_error(self, prefix, batch, draws):
+        """Sum of squared velocity errors over the examples that have actions, and their count."""
+        r = self.recipe
         rows = batch.action_mask.flatten(1).any(dim=1)
         if not rows.any():
-            return None, None
-        r = self.recipe
-        error = self.model.flow_losses(
-            prefix.select(rows), batch.actions[rows], batch.action_mask[rows], r.flow_draws,
-            r.insulate, generator)
-        return error, batch.action_mask[rows].sum() * r.flow_draws
-
-    def per_source(self, name, values, source):
-        """Mean of `values` by source, as {"name/source": mean}."""
-        return {f"{name}/{self.source_names[s]}": values[source == s].mean().detach()
-                for s in source.unique().tolist() if s >= 0}
+            rows[0] = True  # its mask is empty, so it adds 0, and all processes run the same parts
+        noise = tau = None
+        if draws is not None:
+            noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws)
+            noise, tau = noise.to(batch.actions), tau.to(batch.actions.device)
+        mask = batch.action_mask[rows]
+        error = self.model.flow_losses(prefix.select(rows), batch.actions[rows], mask,
+                                       r.flow_draws, r.insulate, noise=noise, tau=tau)
+        return error.sum(), mask.sum() * r.flow_draws
 
     def training_step(self, batch, batch_idx):
         """One step; a loss that is not finite stops training before it reaches the weights."""
-        rank = self.trainer.global_rank
-        seed = (self.recipe.seed * 1_000_003 + self.trainer.global_step) * 1009 + rank
-        generator = torch.Generator().manual_seed(seed)
-        if self.recipe.augment:
-            batch.images = augment(batch.images, self.model.config.cameras, generator)
-        losses = self.losses(batch, generator)
+        trainer, r = self.trainer, self.recipe
+        first = trainer.global_step * r.batch_size  # numbers as `fit.Stream` deals them out
+        numbers = range(first + trainer.global_rank, first + r.batch_size, trainer.world_size)
+        draws = Draws(r.seed, numbers)
+        if r.augment:
+            batch.images = augment(batch.images, self.model.config.cameras, draws)
+        losses = self.losses(batch, draws)
         if not torch.isfinite(losses["loss"]):
             self.stop("loss", losses["loss"])
         self.log_dict(losses, batch_size=len(batch), on_step=True, on_epoch=False)
@@ -72,8 +99,12 @@ class TrainingModule(pl.LightningModule):
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None,
                                     gradient_clip_algorithm=None):
-        """Clip by norm, and stop where the norm is not finite."""
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip)
+        """Clip by the norm over all weights, and stop where it is not finite."""
+        model = self.trainer.strategy.model
+        if hasattr(model, "clip_grad_norm_"):  # sharded: each process holds a part of each weight
+            norm = model.clip_grad_norm_(self.recipe.clip)
+        else:
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip)
         if not torch.isfinite(norm):
             self.stop("gradient norm", norm)
         self.log("gradient_norm", norm)
@@ -93,6 +124,18 @@ class TrainingModule(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
         return {"optimizer": optimizer,
                 "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def processes():
+    """How many processes share a batch."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def over_processes(x):
+    """The sum of a tensor over all processes."""
+    if processes() > 1:
+        dist.all_reduce(x)
+    return x
 
 
 def rate(step, r):

@@ -26,6 +26,7 @@ class Recipe:
     augment: bool = True  # pictures changed a little at every step
     blur: float = 0.0  # standard deviation of noise on the normalised state in the prompt
     new_expert: bool = False  # draw the expert anew before the first step
+    lora: tuple | None = None  # ranks of adapters in VLM and expert; None: train all weights
     seed: int = 0
     save_every: int = 200  # steps between checkpoints
 
@@ -44,3 +45,12 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
     """Text, action tokens and flow together, the expert from random weights (alpha = 10)."""
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=max(1, steps // 20),
                   blur=0.05, alpha=10.0, flow_draws=4, new_expert=True)
+
+
+def finetune(steps=30_000, batch_size=32, learning_rate=2.5e-5, lora=(16, 32)):
+    """Adapters on trained weights for a new robot or task, on one GPU (see `lora.cost`).
+
+    openpi's numbers; with adapters it keeps no moving average, and here ema = 0 is the same.
+    """
+    return Recipe("finetune", steps, batch_size, learning_rate, alpha=10.0, ema=0.0, lora=lora,
+                  warmup=min(1000, max(1, steps // 20)))
