@@ -120,7 +120,7 @@ class TrainingModule(pl.LightningModule):
         r = self.recipe
         weights = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(weights, r.learning_rate, r.betas, eps=1e-8,
-                                      weight_decay=r.weight_decay, foreach=True)
+                                      weight_decay=r.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
         return {"optimizer": optimizer,
                 "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
