@@ -1,0 +1,48 @@
+"""Small result files: what was measured, and the command, seed and commit that give it again."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from pi05lite.data.cache import atomic_path
+from pi05lite.errors import DataError, say
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
+
+
+def made(command, seed=0):
+    """Where a result comes from, as JSON values; commit is "" outside of a git checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = ""
+    return {"command": command, "seed": seed, "commit": commit}
+
+
+def save(content, path):
+    """Write a result as JSON with four significant digits; the file appears whole."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(rounded(content), indent=1) + "\n", encoding="utf-8")
+
+
+def load(path):
+    """Read a result file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(say(str(path), "a result file", f"{type(error).__name__}: {error}",
+                            "make it again with the command that data/README.md names")) from None
+
+
+def rounded(value):
+    """The same nested value as plain JSON, numbers to four significant digits."""
+    if isinstance(value, dict):
+        return {str(k): rounded(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [rounded(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.4g}")
+    return int(value) if isinstance(value, np.integer) else value
