@@ -23,9 +23,25 @@ def made(command, seed=0):
 
 
 def save(content, path):
-    """Write a result as JSON with four significant digits; the file appears whole."""
+    """Write a result as JSON with four significant digits; the file appears whole. Returns path."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(rounded(content), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(compact(rounded(content)) + "\n", encoding="utf-8")
+    return path
+
+
+def compact(content):
+    """JSON text with a line for each entry and each row of it: differences stay readable."""
+    lines = {key: "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+             if isinstance(value, list) else json.dumps(value) for key, value in content.items()}
+    return "{\n " + ",\n ".join(f"{json.dumps(k)}: {v}" for k, v in lines.items()) + "\n}"
+
+
+def add_row(path, row, key):
+    """Put a row into the "rows" of a result file, in place of one with the same `key` names."""
+    rows = load(path)["rows"] if Path(path).is_file() else []
+    rows = [old for old in rows if any(old[name] != row[name] for name in key)]
+    return save({"rows": sorted([*rows, rounded(row)], key=lambda r: [str(r[n]) for n in key])},
+                path)
 
 
 def load(path):

@@ -3,6 +3,7 @@
 import json
 import os
 from abc import ABC, abstractmethod
+from array import array
 from itertools import chain
 from pathlib import Path
 
@@ -219,11 +220,11 @@ def check_ids(tokens, size):
     """Token sequences as (all ids (N,), how many each has (B,)); DataError if one is no token."""
     try:
         counts = np.fromiter(map(len, tokens), dtype=int)
-        ids = np.array(list(chain.from_iterable(tokens)))
-        whole = ids.ndim == 1 and (ids.dtype.kind in "iu" or ids.size == 0)
-        if whole and (ids.size == 0 or 0 <= ids.min() <= ids.max() < size):
-            return ids.astype(int, copy=False), counts
-    except (TypeError, ValueError):  # a sequence without length, or sequences inside sequences
+        flat = list(chain.from_iterable(tokens))
+        ids = np.frombuffer(array("q", flat), dtype=np.int64)  # TypeError if one is not whole
+        if ids.size == 0 or 0 <= ids.min() <= ids.max() < size:
+            return ids, counts
+    except (TypeError, OverflowError):  # a sequence without length, or an id that is no number
         pass
     bad = next((i for i, ids in enumerate(tokens) if not _are_ids(ids, size)), 0)
     raise DataError(say(
@@ -245,6 +246,8 @@ def to_rows(values, counts, length, fill=0):
 
     What a row lacks is `fill`; what it has too much is dropped.
     """
+    if (counts == length).all():
+        return values.reshape(-1, length)
     table = np.full((len(counts), length), fill, dtype=values.dtype)
     if counts.max(initial=0) > length:
         place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)

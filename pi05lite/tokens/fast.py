@@ -1,7 +1,10 @@
 """FAST: frequencies of a chunk, rounded and compressed with BPE (arXiv 2501.09747)."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -9,6 +12,8 @@ from tokenizers import Tokenizer
 from pi05lite.errors import ConfigError, DataError, say
 from pi05lite.tokens.actions import ActionTokenizer, check_for_fit, to_rows
 from pi05lite.tokens.bpe import LARGEST_CHARACTER, Bpe, train
+
+TOGETHER = 512  # chunks that one thread takes at once: more gain nothing and need more memory
 
 
 class FastTokenizer(ActionTokenizer):
@@ -94,22 +99,40 @@ class FastTokenizer(ActionTokenizer):
 
     def _encode(self, chunks):
         """Chunks (B, H, A) -> B lists of ids, all dimensions' lowest frequencies first."""
+        done = in_threads(self._encode_part, chunks)
+        self.clipped_coefficients = sum(clipped for _, clipped in done)
+        return list(chain.from_iterable(rows for rows, _ in done))
+
+    def _encode_part(self, chunks):
+        """Chunks (B, H, A) -> B lists of ids, and how many coefficients were clipped."""
         wanted = self._round(chunks) - self.min_token
-        known = self.bpe.nearest[np.clip(wanted, 0, len(self.bpe.nearest) - 1)]
-        self.clipped_coefficients = int((known != wanted).sum())
-        return self.bpe.encode(known)
+        known = self.bpe.nearest.take(wanted, mode="clip")
+        rows = known.reshape(len(known), chunks.shape[1] * chunks.shape[2])
+        return self.bpe.encode(rows), int((known != wanted).sum())
 
     def _decode(self, ids, counts, horizon, action_size):
         """Ids -> chunks (B, H, A); missing coefficients are 0, surplus ones dropped, ok False.
 
         The lowest frequencies come first, so a short sequence gives a smoother chunk.
         """
+        ends = np.append(0, np.cumsum(counts))
+
+        def part(rows):
+            each = slice(rows.start, rows.stop)
+            return self._decode_part(ids[ends[rows.start]:ends[rows.stop]], counts[each],
+                                     horizon, action_size)
+
+        chunks, ok = zip(*in_threads(part, range(len(counts))))
+        return np.concatenate(chunks), np.concatenate(ok)
+
+    def _decode_part(self, ids, counts, horizon, action_size):
+        """The same for a part of the sequences."""
         length = horizon * action_size
         numbers, counts, ok = self.bpe.expand(ids, counts)
-        coefficients = to_rows(numbers + self.min_token, counts, length)
-        coefficients = coefficients.reshape(-1, horizon, action_size)
-        chunks = np.matmul(cosine_matrix(horizon).T, coefficients) / self.scale
-        return chunks.astype(np.float32), ok & (counts == length)
+        coefficients = to_rows((numbers + self.min_token).astype(np.float32), counts, length)
+        inverse = (cosine_matrix(horizon).T / self.scale).astype(np.float32)
+        chunks = np.matmul(inverse, coefficients.reshape(-1, horizon, action_size))
+        return chunks, ok & (counts == length)
 
     def places(self, horizon, action_size):
         """H * A coefficients."""
@@ -140,7 +163,7 @@ class FastTokenizer(ActionTokenizer):
     def _round(self, chunks):
         """Rounded scaled DCT (B, H, A) of chunks (B, H, A)."""
         frequencies = np.matmul(cosine_matrix(chunks.shape[1]), chunks.astype(np.float64))
-        return np.rint(frequencies * self.scale).astype(np.int64)
+        return np.rint(frequencies * self.scale).astype(np.int32)
 
     def _config(self, folder):
         return {
@@ -157,6 +180,15 @@ class FastTokenizer(ActionTokenizer):
         tokenizer.bpe = Bpe(bpe, tokenizer.vocabulary_size, tokenizer.byte_level)
         tokenizer.min_token = int(config["min_token"])
         return tokenizer
+
+
+def in_threads(function, rows):
+    """What a function gives for rows TOGETHER at a time, on as many processors as there are."""
+    parts = [rows[k:k + TOGETHER] for k in range(0, max(1, len(rows)), TOGETHER)]
+    if len(parts) == 1:
+        return [function(rows)]
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as threads:
+        return list(threads.map(function, parts))
 
 
 @lru_cache(maxsize=32)
