@@ -14,17 +14,17 @@ ROBOTS = ("cr5", "bridge", "bridge_vpp")  # seven action dimensions
 HORIZON = 50
 
 
-def train(out=None, seed=0, steps=4000):
+def train(out=None, seed=0):
     """Train on the training episodes, save, and write made.json beside it; returns the folder."""
     robots = [robot_chunks(name, HORIZON) for name in ROBOTS if name in here()]
     tokenizer = VQTokenizer().fit(
         np.concatenate([data.train for data in robots]),
-        np.concatenate([data.train_mask for data in robots]), steps=steps, seed=seed, progress=True)
+        np.concatenate([data.train_mask for data in robots]), seed=seed, progress=True)
     out = Path(out or DEFAULT)
     tokenizer.save(out)
     made = results.made(f"pi05lite tokens codebook --seed {seed}", seed) | {
-        "robots": {data.name: {"chunks": len(data.train), "held_out_rmse": held_out(tokenizer, data)}
-                   for data in robots},
+        "robots": {d.name: {"chunks": len(d.train), "held_out_rmse": held_out(tokenizer, d)}
+                   for d in robots},
         "perplexity": tokenizer.report.perplexity, "usage": tokenizer.report.usage}
     write_atomic(out / "made.json", json.dumps(results.rounded(made), indent=1).encode() + b"\n")
     return out
