@@ -48,7 +48,7 @@ class Bpe:
 
     def encode(self, numbers):
         """Character numbers (B, n), known ones -> B lists of ids, as `encode_singly` gives them."""
-        if self._merger is None:
+        if self._merger is None or not len(numbers):
             return self.encode_singly(numbers)
         ids = self._merger(self._spell_bytes(numbers) if self.byte_level else self._spell(numbers))
         if self.byte_level:
