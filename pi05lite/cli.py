@@ -102,7 +102,7 @@ def run_tokens_measure(args):
     from pi05lite.evaluate import results, tokens
 
     sets, table = tokens.rate_distortion()
-    content = {"made": results.made("pi05lite tokens measure"), "sets": sets, "table": table,
+    content = {"command": "pi05lite tokens measure", "seed": 0, "sets": sets, "table": table,
                "rates": tokens.control_rates()}
     print("written:", results.save(content, args.out or results.FOLDER / "tokens.json"))
     return 0
@@ -116,8 +116,8 @@ def run_tokens_learn(args):
     command = (f"pi05lite tokens learn {args.tokenizer} --seconds {args.seconds:g} "
                f"--horizon {args.horizon}")
     path = args.out or results.FOLDER / "token_learning.json"
-    print("written:", results.add_row(path, row | {"made": results.made(command)},
-                                      ("tokenizer", "robot", "horizon")))
+    row["command"] = command
+    print("written:", results.add_row(path, row, ("tokenizer", "robot", "horizon")))
     return 0
 
 

@@ -31,7 +31,7 @@ def test_tokens_writes_the_table_and_the_curve(monkeypatch, capsys, tmp_path):
     assert cli.main(["tokens", "measure", "--out", str(path)]) == 0
     content = results.load(path)
     assert content["table"] == [{"rmse": 0.1235}] and content["rates"] == [{"rate": 5}]
-    assert content["made"]["command"] == "pi05lite tokens measure"
+    assert content["command"] == "pi05lite tokens measure"
     assert str(path) in capsys.readouterr().out
 
 
@@ -45,7 +45,7 @@ def test_tokens_learn_replaces_the_row_of_the_same_tokenizer(monkeypatch, tmp_pa
         assert cli.main(["tokens", "learn", name, "--seconds", str(seconds), "--out", path]) == 0
     rows = results.load(path)["rows"]
     assert [(r["tokenizer"], r["seconds"]) for r in rows] == [("FAST", 7), ("VQ", 7)]
-    assert rows[0]["made"]["command"] == "pi05lite tokens learn FAST --seconds 7 --horizon 10"
+    assert rows[0]["command"] == "pi05lite tokens learn FAST --seconds 7 --horizon 10"
 
 
 def test_known_errors_print_their_message_only(capsys):

@@ -22,7 +22,9 @@ def train(out=None, seed=0):
         np.concatenate([data.train_mask for data in robots]), seed=seed, progress=True)
     out = Path(out or DEFAULT)
     tokenizer.save(out)
-    made = results.made(f"pi05lite tokens codebook --seed {seed}", seed) | {
+    made = {
+        "command": f"pi05lite tokens codebook --seed {seed}", "seed": seed,
+        "commit": results.commit(),
         "robots": {d.name: {"chunks": len(d.train), "held_out_rmse": held_out(tokenizer, d)}
                    for d in robots},
         "perplexity": tokenizer.report.perplexity, "usage": tokenizer.report.usage}

@@ -1,4 +1,4 @@
-"""Small result files: what was measured, and the command, seed and commit that give it again."""
+"""Small result files: what was measured, and the command and seed that give it again."""
 
 import json
 import subprocess
@@ -12,14 +12,13 @@ from pi05lite.errors import DataError, say
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
 
 
-def made(command, seed=0):
-    """Where a result comes from, as JSON values; commit is "" outside of a git checkout."""
+def commit():
+    """The commit of this checkout, or "" outside of one."""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        commit = ""
-    return {"command": command, "seed": seed, "commit": commit}
+        return ""
 
 
 def save(content, path):
