@@ -3,7 +3,6 @@
 import tempfile
 import time
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -36,23 +35,23 @@ def setting(tokenizer, robot="cr5", horizon=10, seed=0):
 
 
 def train(model, setup, seconds, out, seed=0):
-    """Pre-train for so many seconds, the schedule fitted to what this machine does in them.
+    """Pre-train as many steps as this machine does in so many seconds when nothing else runs.
 
-    Returns (policy, steps, seconds that they took). Twenty steps before the clock starts tell the
-    seconds of a step.
+    Returns (policy, steps, seconds that they took). Twenty steps tell the seconds of one; they
+    count as processor time by thread, so that other work on the machine does not cut the run short.
     """
     stage = replace(recipe.pretrain(steps=10_000), seed=seed, save_every=10_000)
     quick = dict(progress=False, tensorboard=False, enable_checkpointing=True)
     weights = {k: v.clone() for k, v in model.state_dict().items()}
     fit(model, setup.processor, setup.mixture, replace(stage, steps=5), Path(out) / "warm", **quick)
-    begin = time.perf_counter()
+    begin = time.process_time()
     fit(model, setup.processor, setup.mixture, replace(stage, steps=20), Path(out) / "try", **quick)
-    steps = max(20, int(seconds / (time.perf_counter() - begin) * 20))
+    spent = (time.process_time() - begin) / torch.get_num_threads()
+    steps = max(20, int(seconds / spent * 20))
     model.load_state_dict(weights)
     stage = replace(recipe.pretrain(steps=steps), seed=seed, save_every=steps)
     begin = time.perf_counter()
-    policy = fit(model, setup.processor, setup.mixture, stage, Path(out) / "run",
-                 max_time=timedelta(seconds=1.2 * seconds), **quick)
+    policy = fit(model, setup.processor, setup.mixture, stage, Path(out) / "run", **quick)
     return policy, steps, time.perf_counter() - begin
 
 
