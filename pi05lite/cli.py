@@ -41,6 +41,28 @@ def commands():
     command.add_argument("--out", help="the folder to put the dataset folder into")
     command.add_argument("--revision", help="another tag, branch or commit than the pinned one")
     command.set_defaults(run=run_data_get)
+
+    tokens = known.add_parser("tokens", help="measure action tokenizers, train the codebook")
+    known_tokens = tokens.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known_tokens.add_parser(
+        "measure", help="rate, distortion and speed on held-out episodes, tokens by control rate")
+    command.add_argument("--out", help="the result file; data/results/tokens.json where left out")
+    command.set_defaults(run=run_tokens_measure)
+
+    command = known_tokens.add_parser(
+        "learn", help="pre-train one tiny policy with one tokenizer and measure it; adds a row")
+    command.add_argument("tokenizer", help="bins, FAST or VQ")
+    command.add_argument("--seconds", type=float, default=120, help="of training; 120")
+    command.add_argument("--horizon", type=int, default=10, help="steps of a chunk; 10")
+    command.add_argument("--out", help="data/results/token_learning.json where left out")
+    command.set_defaults(run=run_tokens_learn)
+
+    command = known_tokens.add_parser(
+        "codebook", help="train the codebook for chunks of 50 x 7 that the kit carries")
+    command.add_argument("--out", help="the folder; data/vq_50x7 where left out")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=run_tokens_codebook)
     return parser
 
 
@@ -72,4 +94,36 @@ def run_data_get(args):
 
     folder = hub.get(args.name, args.episodes, args.out, revision=args.revision)
     print(f"ready: {folder}")
+    return 0
+
+
+def run_tokens_measure(args):
+    """Write the table and the curve that the notebooks read."""
+    from pi05lite.evaluate import results, tokens
+
+    sets, table = tokens.rate_distortion()
+    content = {"command": "pi05lite tokens measure", "seed": 0, "sets": sets, "table": table,
+               "rates": tokens.control_rates()}
+    print("written:", results.save(content, args.out or results.FOLDER / "tokens.json"))
+    return 0
+
+
+def run_tokens_learn(args):
+    """Put the row of one tokenizer and horizon into the result file."""
+    from pi05lite.evaluate import results, token_learning
+
+    row = token_learning.measure(args.tokenizer, args.seconds, args.horizon)
+    command = (f"pi05lite tokens learn {args.tokenizer} --seconds {args.seconds:g} "
+               f"--horizon {args.horizon}")
+    path = args.out or results.FOLDER / "token_learning.json"
+    row["command"] = command
+    print("written:", results.add_row(path, row, ("tokenizer", "robot", "horizon")))
+    return 0
+
+
+def run_tokens_codebook(args):
+    """Train and save the default codebook, with where it comes from."""
+    from pi05lite.evaluate import codebook
+
+    print("written:", codebook.train(args.out, args.seed))
     return 0

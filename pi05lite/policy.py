@@ -79,6 +79,25 @@ class Policy:
         allowed[EOS] = True
         return allowed.to(next(self.model.parameters()).device)
 
+    def next_action_ids(self, limit):
+        """The rule by which every discrete chunk decodes: ids written so far (B, n) -> (B, V) bool.
+
+        Raises ConfigError where `limit` tokens cannot spell a chunk.
+        """
+        p, device = self.processor, next(self.model.parameters()).device
+        need = p.actions.min_length(p.config.horizon, p.token_width)
+        if limit < need:
+            raise ConfigError(say(
+                "room for a chunk in tokens", f"at least {need} tokens", limit,
+                "raise config.max_tokens, or take constrained=False and expect broken chunks"))
+
+        def allowed(written):
+            rows = [[i for i in row if i != EOS] for row in written.tolist()]
+            rows = np.stack([p.next_action_ids(row, limit) for row in rows])
+            return torch.from_numpy(rows).to(device)
+
+        return allowed
+
     def subtask(self, observation, prompt, limit=24, temperature=0.0, generator=None):
         """High level: the overall prompt and the pictures -> what to do next, in words."""
         batch = self.batch(observation, prompt, "high")
@@ -140,17 +159,28 @@ class Policy:
                 prefix, self.steps, size_mask=self.processor.size_mask(robot),
                 generator=torch.Generator().manual_seed(seed), solver=solver or self.solver)
 
-    def follow_tokens(self, observation, subtask, limit=None, temperature=0.0, generator=None):
+    def follow_tokens(self, observation, subtask, **options):
         """Low level by discrete action tokens: actions (H, A) in the robot's units, and whether the
-        tokens were well formed."""
-        if self.processor.actions is None:
+        tokens were well formed. options: as in `token_chunks`."""
+        batch = self.batch(observation, subtask, "low")
+        chunks, ok = self.token_chunks(batch, **options)
+        actions = self.processor.physical_actions(chunks[0], observation.robot, observation.state)
+        return actions, bool(ok[0])
+
+    def token_chunks(self, batch, limit=None, temperature=0.0, generator=None, constrained=True):
+        """A chunk in discrete tokens for each prompt: (B, H, A) normalised, and well formed (B,).
+
+        constrained: only tokens may follow that can still become a whole chunk within `limit`, so
+        every chunk is well formed; without it the model may write any action token at any place.
+        """
+        p, room = self.processor, self.model.config.max_tokens - batch.tokens.shape[1]
+        if p.actions is None:
             raise ConfigError(say("action tokenizer", "one", None,
                                   "this checkpoint has none: use `follow`"))
-        c, batch = self.model.config, self.batch(observation, subtask, "low")
-        limit = c.max_tokens - batch.tokens.shape[1] if limit is None else limit
-        ids = self.model.generate(batch, EOS, limit, self.action_ids(), temperature, generator)
-        chunk, ok = self.processor.chunk_of_tokens([i for i in ids[0].tolist() if i != EOS])
-        return self.processor.physical_actions(chunk, observation.robot, observation.state), ok
+        limit = room if limit is None else limit
+        allowed = self.next_action_ids(limit) if constrained else self.action_ids()
+        ids = self.model.generate(batch, EOS, limit, allowed, temperature, generator)
+        return p.chunks_of_tokens([[i for i in row if i != EOS] for row in ids.tolist()])
 
 
 def load(path, device="cpu", build=Pi05, **options):

@@ -19,6 +19,7 @@ from pi05lite.tokens import actions as action_tokenizers
 from pi05lite.tokens.boxes import encode_boxes
 from pi05lite.tokens.prompt import question_prompt, robot_prompt, sequence
 from pi05lite.tokens.text import TextTokenizer
+from pi05lite.tokens.vocabulary import EOS
 
 
 class Processor:
@@ -47,6 +48,8 @@ class Processor:
             if size > room:
                 raise ConfigError(say(f"{name} tokenizer", f"at most {room} ids", size,
                                       f"raise config.vocabulary.{name} or train a smaller one"))
+        if self.actions:
+            self.actions.check_shape(self.config.horizon, self.token_width)
         for robot in self.robots.values():
             if robot.action_size > c.action_size:
                 raise ConfigError(say(f"action size of {robot.name}", f"<= {c.action_size}",
@@ -98,11 +101,28 @@ class Processor:
         tokens = self.actions.encode(chunk[None], example.steps[None])[0]
         return [self.config.vocabulary.action_id(t) for t in tokens]
 
+    def chunks_of_tokens(self, rows):
+        """B lists of ids in the action range -> the chunks (B, H, A) they spell, and which are well
+        formed (B,)."""
+        v = self.config.vocabulary
+        tokens = [[int(v.action_token(i)) for i in ids] for ids in rows]
+        return self.actions.decode(tokens, self.config.horizon, self.token_width)
+
     def chunk_of_tokens(self, ids):
         """Ids in the action range -> the chunk (H, A) they spell, and if they are well formed."""
-        tokens = [self.config.vocabulary.action_token(i) for i in ids]
-        chunk, ok = self.actions.decode([tokens], self.config.horizon, self.token_width)
-        return chunk[0], bool(ok[0])
+        chunks, ok = self.chunks_of_tokens([ids])
+        return chunks[0], bool(ok[0])
+
+    def next_action_ids(self, ids, limit):
+        """(V,) bool: what may follow these ids so that the chunk is whole in `limit` tokens: action
+        ids as long as it is not, then the end."""
+        v = self.config.vocabulary
+        tokens = [int(v.action_token(i)) for i in ids]
+        may = self.actions.may_follow(tokens, self.config.horizon, self.token_width, limit)
+        allowed = np.zeros(v.size, dtype=bool)
+        allowed[v.action_id(np.flatnonzero(may))] = True
+        allowed[EOS] = not may.any()
+        return allowed
 
     def sequence(self, example):
         """The ids, kinds and targets of one example, within max_tokens."""

@@ -22,6 +22,32 @@ def test_data_get_passes_the_choice_on(monkeypatch, capsys):
     assert "/there/pusht" in capsys.readouterr().out
 
 
+def test_tokens_writes_the_table_and_the_curve(monkeypatch, capsys, tmp_path):
+    from pi05lite.evaluate import results, tokens
+
+    monkeypatch.setattr(tokens, "rate_distortion", lambda: ([{"robot": "r"}], [{"rmse": 0.123456}]))
+    monkeypatch.setattr(tokens, "control_rates", lambda: [{"rate": 5}])
+    path = tmp_path / "tokens.json"
+    assert cli.main(["tokens", "measure", "--out", str(path)]) == 0
+    content = results.load(path)
+    assert content["table"] == [{"rmse": 0.1235}] and content["rates"] == [{"rate": 5}]
+    assert content["command"] == "pi05lite tokens measure"
+    assert str(path) in capsys.readouterr().out
+
+
+def test_tokens_learn_replaces_the_row_of_the_same_tokenizer(monkeypatch, tmp_path):
+    from pi05lite.evaluate import results, token_learning
+
+    monkeypatch.setattr(token_learning, "measure", lambda name, seconds, horizon: {
+        "tokenizer": name, "robot": "cr5", "horizon": horizon, "seconds": seconds})
+    path = str(tmp_path / "learning.json")
+    for seconds, name in ((5, "FAST"), (7, "FAST"), (7, "VQ")):
+        assert cli.main(["tokens", "learn", name, "--seconds", str(seconds), "--out", path]) == 0
+    rows = results.load(path)["rows"]
+    assert [(r["tokenizer"], r["seconds"]) for r in rows] == [("FAST", 7), ("VQ", 7)]
+    assert rows[0]["command"] == "pi05lite tokens learn FAST --seconds 7 --horizon 10"
+
+
 def test_known_errors_print_their_message_only(capsys):
     assert cli.main(["data", "get", "no_such_name"]) == 2
     err = capsys.readouterr().err

@@ -10,8 +10,13 @@ from pi05lite.errors import ConfigError
 from pi05lite.model import flow
 from pi05lite.policy import Observation, Policy
 from pi05lite.processor import Processor
+from pi05lite.tokens.bins import BinsTokenizer
+from pi05lite.tokens.fast import FastTokenizer
 from pi05lite.tokens.kind import Kind
+from pi05lite.tokens.quantizers import ResidualQuantizer
 from pi05lite.tokens.vocabulary import BOS, EOS, PAD, UNK
+from pi05lite.tokens.vq import VQTokenizer
+from pi05lite.train.setup import all_chunks
 
 H, A = 10, 4
 
@@ -212,7 +217,12 @@ def test_action_tokens_become_a_chunk(toy_policy, toy_setup, toy_observation, mo
     batch, limit, allowed = asked[0]
     assert decoded(toy_policy, batch).startswith("Task: reach: the block, State: ")
     assert limit + batch.tokens.shape[1] == toy_policy.model.config.max_tokens
-    assert torch.equal(allowed, toy_policy.action_ids())
+    for n in range(len(ids) + 1):  # what may follow never forbids what a real chunk has
+        may = allowed(torch.tensor([ids[:n]], dtype=torch.long))
+        assert may.shape == (1, toy_policy.model.config.vocabulary.size)
+        assert may[0, [*ids, EOS][n]] and may[0, EOS] == (n == len(ids))
+    toy_policy.follow_tokens(toy_observation, "go", constrained=False)
+    assert torch.equal(asked[1][2], toy_policy.action_ids())
 
 
 def test_action_tokens_that_are_not_well_formed_are_said_to_be(
@@ -225,7 +235,7 @@ def test_action_tokens_that_are_not_well_formed_are_said_to_be(
 
 
 def test_the_untrained_low_level_writes_finite_chunks(toy_policy, toy_observation):
-    actions, ok = toy_policy.follow_tokens(toy_observation, "go", limit=12)
+    actions, ok = toy_policy.follow_tokens(toy_observation, "go", limit=12, constrained=False)
     assert isinstance(ok, bool) and actions.shape == (H, A) and np.isfinite(actions).all()
 
 
@@ -235,8 +245,34 @@ def test_a_prompt_that_leaves_no_room_for_tokens_is_not_well_formed(
     full = replace(toy_policy.processor.config, max_tokens=n)
     monkeypatch.setattr(toy_policy.processor, "config", full)
     monkeypatch.setattr(toy_policy.model, "config", full)
-    actions, ok = toy_policy.follow_tokens(toy_observation, "go")
+    actions, ok = toy_policy.follow_tokens(toy_observation, "go", constrained=False)
     assert not ok and np.isfinite(actions).all()
+    with pytest.raises(ConfigError, match="raise config.max_tokens"):
+        toy_policy.follow_tokens(toy_observation, "go")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 3.0])
+@pytest.mark.parametrize("make", [
+    lambda: FastTokenizer(320), lambda: FastTokenizer(320, byte_level=True),
+    lambda: BinsTokenizer(64), lambda: VQTokenizer(4, 16, width=16),
+    lambda: VQTokenizer(4, 16, width=16, quantizer=ResidualQuantizer),
+])
+def test_every_constrained_chunk_of_an_untrained_model_decodes(
+        toy_model, toy_setup, make, temperature):
+    """The weights are random, so are the tokens: still each is a whole chunk within the limit."""
+    tokenizer = make().fit(*all_chunks(toy_setup.train["toy"]))
+    p = toy_setup.processor
+    policy = Policy(toy_model, Processor(toy_setup.config, p.text, tokenizer, p.robots))
+    examples = [toy_setup.held_out["toy"].example(0, t) for t in (0, 10, 20)]
+    for example in examples:
+        example.actions = None
+    batch = policy.processor.collate(examples)
+    need = tokenizer.min_length(H, A)
+    for limit in {need, need + 3, toy_setup.config.max_tokens - batch.tokens.shape[1]}:
+        generator = torch.Generator().manual_seed(0)
+        chunks, ok = policy.token_chunks(batch, limit, temperature, generator)
+        assert ok.all() and chunks.shape == (3, H, A) and np.isfinite(chunks).all()
+        assert tokenizer.malformed == 0
 
 
 def test_without_an_action_tokenizer_only_flow_is_left(toy_model, toy_setup, toy_observation):

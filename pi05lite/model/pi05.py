@@ -153,8 +153,9 @@ class Pi05(nn.Module):
     def generate(self, batch, end, limit, allowed=None, temperature=0.0, generator=None):
         """Write tokens behind the batch's prompt until the id `end`, with a KV cache.
 
-        allowed (V,) bool: the ids that may be written. Returns (B, up to `limit`) ids, `end` and
-        what follows it included as `end`.
+        allowed: (V,) bool, the ids that may be written, or a function that gives them as (B, V)
+        for the ids written so far (B, n). Returns (B, up to `limit`) ids, `end` and what follows it
+        included as `end`.
         """
         prefix = self.prefix(batch)
         B, device = len(batch), batch.tokens.device
@@ -163,7 +164,8 @@ class Pi05(nn.Module):
         done = torch.zeros(B, dtype=torch.bool, device=device)
         written = []
         for _ in range(limit):
-            token = choose(self.logits(last), allowed, temperature, generator)
+            may = allowed(written_ids(written, batch)) if callable(allowed) else allowed
+            token = choose(self.logits(last), may, temperature, generator)
             token = torch.where(done, end, token)  # (B,)
             written.append(token)
             done = done | (token == end)
@@ -174,7 +176,7 @@ class Pi05(nn.Module):
                                      attention_bias(layout.mask(1), last.dtype),
                                      self.vlm.turn(layout.positions(1)), cache)
             last = hidden[:, -1]
-        return torch.stack(written, dim=1) if written else batch.tokens[:, :0]
+        return written_ids(written, batch)
 
     # ---- flow ------------------------------------------------------------------------------
 
@@ -239,6 +241,11 @@ class Pi05(nn.Module):
         return solver(velocity, noise * keep, steps)
 
 
+def written_ids(written, batch):
+    """The ids (B, n) of n steps, each (B,)."""
+    return torch.stack(written, dim=1) if written else batch.tokens[:, :0]
+
+
 def last_valid(valid):
     """Index (B,) of the last valid place of each row of (B, T)."""
     places = torch.arange(valid.shape[1], device=valid.device)
@@ -246,7 +253,10 @@ def last_valid(valid):
 
 
 def choose(logits, allowed, temperature, generator):
-    """One id a row from logits (B, V): the largest, or drawn at a temperature above 0."""
+    """One id a row from logits (B, V): the largest, or drawn at a temperature above 0.
+
+    allowed: (V,) or (B, V) bool, or None for all ids.
+    """
     if allowed is not None:
         logits = logits.masked_fill(~allowed, float("-inf"))
     if temperature == 0:

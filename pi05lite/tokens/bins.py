@@ -3,7 +3,7 @@
 import numpy as np
 
 from pi05lite.errors import ConfigError, say
-from pi05lite.tokens.actions import ActionTokenizer, check_for_fit, check_ids
+from pi05lite.tokens.actions import ActionTokenizer, check_for_fit, to_rows
 
 
 class BinsTokenizer(ActionTokenizer):
@@ -25,25 +25,21 @@ class BinsTokenizer(ActionTokenizer):
         check_for_fit(self.prepare(chunks, mask))
         return self
 
-    def encode(self, chunks, mask=None):
+    def _encode(self, chunks):
         """Chunks (B, H, A) -> B lists of H * A bin numbers."""
-        chunks = self.prepare(chunks, mask)
         bins = np.floor((chunks.astype(np.float64) + 1) / 2 * self.vocabulary_size).astype(int)
         bins = np.minimum(bins, self.vocabulary_size - 1)
         return [row.ravel().tolist() for row in bins]
 
-    def decode(self, tokens, horizon, action_size):
+    def _decode(self, ids, counts, horizon, action_size):
         """Bin centres (B, H, A); values missing at the end repeat the step before, ok False."""
-        tokens = check_ids(tokens, self.vocabulary_size)
         length = horizon * action_size
-        chunks = np.zeros((len(tokens), length), dtype=np.float32)
-        for row, ids in zip(chunks, tokens):
-            centres = (np.array(ids[:length]) + 0.5) / self.vocabulary_size * 2 - 1
-            row[: len(centres)] = centres
-            for i in range(max(len(centres), action_size), length):
-                row[i] = row[i - action_size]
-        ok = np.array([len(ids) == length for ids in tokens], dtype=bool)
-        return chunks.reshape(-1, horizon, action_size), ok
+        centres = ((ids + 0.5) / self.vocabulary_size * 2 - 1).astype(np.float32)
+        chunks = to_rows(centres, counts, length)
+        for row in np.flatnonzero(counts < length):
+            for i in range(max(counts[row], action_size), length):
+                chunks[row, i] = chunks[row, i - action_size]
+        return chunks.reshape(-1, horizon, action_size), counts == length
 
     def _config(self, folder):
         return {"bins": self.vocabulary_size}

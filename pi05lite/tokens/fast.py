@@ -1,15 +1,19 @@
 """FAST: frequencies of a chunk, rounded and compressed with BPE (arXiv 2501.09747)."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from pi05lite.errors import ConfigError, DataError, say
-from pi05lite.tokens.actions import ActionTokenizer, check_for_fit, check_ids, unfitted
+from pi05lite.tokens.actions import ActionTokenizer, check_for_fit, to_rows
+from pi05lite.tokens.bpe import LARGEST_CHARACTER, Bpe, train
 
-LARGEST_CHARACTER = 0xD7FF  # characters above it include the surrogates, which are not text
+TOGETHER = 512  # chunks that one thread takes at once: more gain nothing and need more memory
 
 
 class FastTokenizer(ActionTokenizer):
@@ -37,7 +41,7 @@ class FastTokenizer(ActionTokenizer):
         self.byte_level = byte_level
         self.clip = clip
         self.min_token = None
-        self._bpe = None
+        self.bpe = None
 
     @classmethod
     def from_published(cls, tokenizer_json, min_token, scale, vocabulary):
@@ -57,8 +61,13 @@ class FastTokenizer(ActionTokenizer):
                 f"published FAST tokenizer {str(tokenizer_json)[:80]}", "a tokenizer.json",
                 f"{type(error).__name__}: {error}", "download the file again",
             )) from None
-        tokenizer._use(bpe, min_token)
+        tokenizer.bpe, tokenizer.min_token = Bpe(bpe, vocabulary, True), int(min_token)
         return tokenizer
+
+    @property
+    def fitted(self):
+        """If it has coefficients and a BPE to spell them."""
+        return self.bpe is not None
 
     def max_length(self, horizon, action_size):
         """One token a coefficient if nothing merges; two in UTF-8, three beyond 2047."""
@@ -80,94 +89,106 @@ class FastTokenizer(ActionTokenizer):
                 "FastTokenizer.fit", f"at most {most} different coefficients",
                 f"{low} to {high} at scale {self.scale}", "lower the scale or raise the vocabulary",
             ))
-        texts = _characters(coefficients - low)
-        self._use(_train(texts, high - low + 1, self.vocabulary_size, self.byte_level), low)
+        bpe = train(coefficients - low, self.vocabulary_size, self.byte_level)
+        self.bpe, self.min_token = Bpe(bpe, self.vocabulary_size, self.byte_level), low
         return self
 
     def coefficients(self, chunks, mask=None):
         """Rounded coefficients (B, H, A), lowest frequency first, before any are clipped."""
         return self._round(self.prepare(chunks, mask))
 
-    def encode(self, chunks, mask=None):
+    def _encode(self, chunks):
         """Chunks (B, H, A) -> B lists of ids, all dimensions' lowest frequencies first."""
-        if self._bpe is None:
-            raise unfitted(self)
-        wanted = self.coefficients(chunks, mask) - self.min_token
-        known = self._nearest[np.clip(wanted, 0, len(self._nearest) - 1)]
-        self.clipped_coefficients = int((known != wanted).sum())
-        encodings = self._bpe.encode_batch(_characters(known), add_special_tokens=False)
-        return [encoding.ids for encoding in encodings]
+        done = in_threads(self._encode_part, chunks)
+        self.clipped_coefficients = sum(clipped for _, clipped in done)
+        return list(chain.from_iterable(rows for rows, _ in done))
 
-    def decode(self, tokens, horizon, action_size):
+    def _encode_part(self, chunks):
+        """Chunks (B, H, A) -> B lists of ids, and how many coefficients were clipped."""
+        wanted = self._round(chunks) - self.min_token
+        known = self.bpe.nearest.take(wanted, mode="clip")
+        rows = known.reshape(len(known), chunks.shape[1] * chunks.shape[2])
+        return self.bpe.encode(rows), int((known != wanted).sum())
+
+    def _decode(self, ids, counts, horizon, action_size):
         """Ids -> chunks (B, H, A); missing coefficients are 0, surplus ones dropped, ok False.
 
         The lowest frequencies come first, so a short sequence gives a smoother chunk.
         """
-        if self._bpe is None:
-            raise unfitted(self)
-        tokens = check_ids(tokens, self.vocabulary_size)
+        ends = np.append(0, np.cumsum(counts))
+
+        def part(rows):
+            each = slice(rows.start, rows.stop)
+            return self._decode_part(ids[ends[rows.start]:ends[rows.stop]], counts[each],
+                                     horizon, action_size)
+
+        chunks, ok = zip(*in_threads(part, range(len(counts))))
+        return np.concatenate(chunks), np.concatenate(ok)
+
+    def _decode_part(self, ids, counts, horizon, action_size):
+        """The same for a part of the sequences."""
         length = horizon * action_size
-        coefficients = np.zeros((len(tokens), length), dtype=np.float64)
-        ok = np.zeros(len(tokens), dtype=bool)
-        for i, ids in enumerate(tokens):
-            row, ok[i] = self._expand(ids, length)
-            coefficients[i, : len(row)] = row
-        coefficients = coefficients.reshape(-1, horizon, action_size)
-        chunks = np.matmul(cosine_matrix(horizon).T, coefficients) / self.scale
-        return chunks.astype(np.float32), ok
+        numbers, counts, ok = self.bpe.expand(ids, counts)
+        coefficients = to_rows((numbers + self.min_token).astype(np.float32), counts, length)
+        inverse = (cosine_matrix(horizon).T / self.scale).astype(np.float32)
+        chunks = np.matmul(inverse, coefficients.reshape(-1, horizon, action_size))
+        return chunks, ok & (counts == length)
+
+    def places(self, horizon, action_size):
+        """H * A coefficients."""
+        return horizon * action_size
+
+    @property
+    def spans(self):
+        """(V,) coefficients in each token."""
+        return self.bpe.spans
+
+    def min_length(self, horizon, action_size):
+        """The fewest tokens that can spell a whole chunk."""
+        if not self.byte_level:
+            return super().min_length(horizon, action_size)
+        places = self.places(horizon, action_size)
+        return int(self.bpe.utf8.fewest(places)[places])
+
+    def may_follow(self, ids, horizon, action_size, limit):
+        """(V,) bool: the tokens that may come next so that the chunk is whole in `limit` tokens."""
+        if not self.byte_level:
+            return super().may_follow(ids, horizon, action_size, limit)
+        return self.bpe.utf8.may_follow(ids, self.places(horizon, action_size), limit)
+
+    def describe(self):
+        """One line for people: what was clipped and what was malformed in the last calls."""
+        return f"{super().describe()}, last encode clipped {self.clipped_coefficients} coefficients"
 
     def _round(self, chunks):
         """Rounded scaled DCT (B, H, A) of chunks (B, H, A)."""
         frequencies = np.matmul(cosine_matrix(chunks.shape[1]), chunks.astype(np.float64))
-        return np.rint(frequencies * self.scale).astype(np.int64)
-
-    def _expand(self, ids, length):
-        """(At most length coefficients of a list of ids, whether the ids are well formed)."""
-        pieces = [self._pieces[i] for i in ids]
-        data, complete = b"".join(pieces), all(pieces)
-        if self.byte_level:
-            text = data.decode("utf-8", errors="ignore")
-            complete = complete and len(text.encode()) == len(data)
-            data = text.encode("utf-32-le")
-        characters = np.frombuffer(data, dtype="<u4").astype(np.int64)
-        ok = complete and len(characters) == length
-        if self.byte_level and len(characters):
-            ok = ok and characters.max() < self.vocabulary_size
-            characters = np.minimum(characters, self.vocabulary_size - 1)
-        return characters[:length] + self.min_token, ok
-
-    def _use(self, bpe, min_token):
-        """Take a trained BPE: what each id stands for, and which coefficients it can spell."""
-        vocabulary = bpe.get_vocab()
-        if max(vocabulary.values()) >= self.vocabulary_size:
-            raise ConfigError(say(
-                "FastTokenizer", f"ids below its vocabulary of {self.vocabulary_size}",
-                f"ids up to {max(vocabulary.values())}", "state the tokenizer's real vocabulary",
-            ))
-        to_bytes = _byte_level_piece if self.byte_level else _plain_piece
-        # Ids without a token stay empty: they decode to nothing and mark the sequence malformed.
-        self._pieces = [b""] * self.vocabulary_size
-        for token, i in vocabulary.items():
-            self._pieces[i] = to_bytes(token)
-        known = _spellable(vocabulary, self.vocabulary_size, self.byte_level)
-        self._nearest = _nearest(known)
-        self._bpe, self.min_token = bpe, int(min_token)
+        return np.rint(frequencies * self.scale).astype(np.int32)
 
     def _config(self, folder):
-        if self._bpe is None:
-            raise unfitted(self)
         return {
             "vocabulary": self.vocabulary_size, "scale": self.scale, "byte_level": self.byte_level,
             "clip": self.clip, "min_token": self.min_token,
-            "tokenizer": json.loads(self._bpe.to_str()),
+            "tokenizer": json.loads(self.bpe.tokenizer.to_str()),
         }
 
     @classmethod
     def _from_config(cls, config, folder):
         names = ("vocabulary", "scale", "byte_level", "clip")
         tokenizer = cls(**{name: config[name] for name in names})
-        tokenizer._use(Tokenizer.from_str(json.dumps(config["tokenizer"])), config["min_token"])
+        bpe = Tokenizer.from_str(json.dumps(config["tokenizer"]))
+        tokenizer.bpe = Bpe(bpe, tokenizer.vocabulary_size, tokenizer.byte_level)
+        tokenizer.min_token = int(config["min_token"])
         return tokenizer
+
+
+def in_threads(function, rows):
+    """What a function gives for rows TOGETHER at a time, on as many processors as there are."""
+    parts = [rows[k:k + TOGETHER] for k in range(0, max(1, len(rows)), TOGETHER)]
+    if len(parts) == 1:
+        return [function(rows)]
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as threads:
+        return list(threads.map(function, parts))
 
 
 @lru_cache(maxsize=32)
@@ -178,78 +199,3 @@ def cosine_matrix(horizon):
     matrix[0] /= np.sqrt(2)
     matrix.flags.writeable = False
     return matrix
-
-
-def _train(texts, characters, vocabulary, byte_level):
-    """A BPE of at most `vocabulary` tokens that can spell every character below `characters`."""
-    alphabet = {chr(k) for k in range(characters)}
-    bpe = Tokenizer(models.BPE())
-    if byte_level:
-        # The published alphabet is the bare characters; the bytes that spell them must be in too.
-        alphabet |= {BYTE_CHARACTERS[b] for b in "".join(alphabet).encode()}
-        bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        bpe.decoder = decoders.ByteLevel()
-    if len(alphabet) > vocabulary:
-        raise ConfigError(say(
-            "FastTokenizer.fit", f"an alphabet within the vocabulary of {vocabulary}",
-            f"{len(alphabet)} characters", "lower the scale or raise the vocabulary",
-        ))
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, min_frequency=2, show_progress=False, special_tokens=[],
-        initial_alphabet=sorted(alphabet), max_token_length=10000,
-    )
-    bpe.train_from_iterator(texts, trainer=trainer)
-    return bpe
-
-
-def _characters(numbers):
-    """One string per chunk from character numbers (B, H, A)."""
-    return [row.astype("<u4").tobytes().decode("utf-32-le") for row in numbers]
-
-
-def _plain_piece(token):
-    """A token as the numbers of its characters, four bytes each."""
-    return token.encode("utf-32-le")
-
-
-def _byte_level_piece(token):
-    """A token of byte-level BPE as the bytes it stands for."""
-    if all(character in CHARACTER_BYTES for character in token):
-        return bytes(CHARACTER_BYTES[character] for character in token)
-    return token.encode()  # a bare character of the published alphabet, which no text produces
-
-
-def _spellable(vocabulary, size, byte_level):
-    """The character numbers that single tokens can spell, in order."""
-    if not byte_level:
-        return sorted(ord(token) for token in vocabulary if len(token) == 1)
-    return [
-        k for k in range(min(size, LARGEST_CHARACTER))
-        if all(BYTE_CHARACTERS[b] in vocabulary for b in chr(k).encode())
-    ]
-
-
-def _nearest(known):
-    """Table: character number -> the nearest known one, the lower of two equally near."""
-    if not known:
-        raise DataError(say(
-            "FAST tokenizer", "tokens for single coefficients", "none",
-            "check that it was trained with the same byte_level",
-        ))
-    known = np.array(known)
-    numbers = np.arange(known[-1] + 1)
-    above = np.searchsorted(known, numbers)
-    below = np.maximum(above - 1, 0)
-    nearer_below = np.abs(numbers - known[below]) <= np.abs(known[above] - numbers)
-    return np.where(nearer_below, known[below], known[above])
-
-
-def _byte_characters():
-    """The visible character by which byte-level BPE (GPT-2) writes each of the 256 bytes."""
-    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [b for b in range(256) if b not in visible]
-    return {**{b: chr(b) for b in visible}, **{b: chr(256 + i) for i, b in enumerate(hidden)}}
-
-
-BYTE_CHARACTERS = _byte_characters()
-CHARACTER_BYTES = {character: byte for byte, character in BYTE_CHARACTERS.items()}

@@ -1,8 +1,10 @@
-"""The learned codebook: a chunk of 50 x 7 numbers becomes 8 codes of 256 (VQ-VAE, 1711.00937)."""
+"""The learned codebook: a chunk of 50 x 7 numbers becomes 8 codes of 256."""
 
+import copy
 import hashlib
 import math
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,72 +16,14 @@ from tqdm.auto import tqdm
 
 from pi05lite.errors import ConfigError, DataError, say
 from pi05lite.tokens import actions
+from pi05lite.tokens.quantizers import Quantizer, VectorQuantizer
+
+DEFAULT = Path(__file__).resolve().parents[2] / "data" / "vq_50x7"
 
 
-class VectorQuantizer(nn.Module):
-    """Replaces each latent vector (..., D) by the nearest of K code vectors.
-
-    The codes follow the latents by a moving average (VQ-VAE, appendix A.1); codes that nothing
-    uses are moved onto random latents, because no gradient could ever bring them back.
-    """
-
-    def __init__(self, codes, width, decay=0.98):
-        super().__init__()
-        self.decay = decay
-        self.register_buffer("codebook", torch.zeros(codes, width))
-        self.register_buffer("count", torch.ones(codes))
-        self.register_buffer("total", torch.zeros(codes, width))
-        self.revived = 0
-
-    def nearest(self, latents):
-        """Codes (...) of latents (..., D)."""
-        # |z - e|^2 without |z|^2, which is the same for every code.
-        distance = self.codebook.square().sum(-1) - 2 * latents @ self.codebook.T
-        return distance.argmin(-1)
-
-    def forward(self, latents):
-        """Latents (..., D) -> (quantised with a straight-through gradient, codes, commitment)."""
-        codes = self.nearest(latents)
-        quantised = self.codebook[codes]
-        commitment = F.mse_loss(latents, quantised)
-        return latents + (quantised - latents).detach(), codes, commitment
-
-    @torch.no_grad()
-    def start(self, latents, generator, rounds=10):
-        """k-means on latents (M, D): the codebook begins where the latents are."""
-        pick = torch.randint(len(latents), (len(self.codebook),), generator=generator)
-        self.codebook.copy_(latents[pick])
-        for _ in range(rounds):
-            count, total = self._sums(latents)
-            used = count > 0
-            self.codebook[used] = total[used] / count[used, None]
-        count, _ = self._sums(latents)
-        self.count.copy_(count.clamp(min=1))
-        self.total.copy_(self.codebook * self.count[:, None])
-
-    @torch.no_grad()
-    def follow(self, latents):
-        """One moving-average step of the codebook towards latents (M, D)."""
-        count, total = self._sums(latents)
-        self.count.lerp_(count, 1 - self.decay)
-        self.total.lerp_(total, 1 - self.decay)
-        self.codebook.copy_(self.total / self.count[:, None].clamp(min=1e-5))
-
-    @torch.no_grad()
-    def revive(self, latents, generator, share=0.05):
-        """Move every code used less than `share` of the average onto a random latent of (M, D)."""
-        average = self.count.mean()
-        dead = (self.count < share * average).nonzero()[:, 0]
-        pick = torch.randint(len(latents), (len(dead),), generator=generator)
-        self.codebook[dead] = latents[pick]
-        self.count[dead] = average
-        self.total[dead] = latents[pick] * average
-        self.revived += len(dead)
-
-    def _sums(self, latents):
-        """How many latents (M, D) each code has (K,), and their sums (K, D)."""
-        hot = F.one_hot(self.nearest(latents), len(self.codebook)).to(latents)
-        return hot.sum(0), hot.T @ latents
+def default():
+    """The kit's trained codebook for chunks of 50 x 7 (data/README.md says on what)."""
+    return VQTokenizer.load(DEFAULT)
 
 
 class Network(nn.Module):
@@ -99,17 +43,17 @@ class Network(nn.Module):
 
 
 class ChunkCodec(nn.Module):
-    """Chunks (B, H, A) -> latents (B, tokens, D) -> chunks; every latent sees all of time."""
+    """Chunks (B, H, A) -> latents (B, L, D) -> chunks; every latent sees all of time."""
 
-    def __init__(self, horizon, action_size, tokens, codes, code_width, width):
+    def __init__(self, horizon, action_size, latents, width, quantizer):
         super().__init__()
-        numbers, latents = horizon * action_size, tokens * code_width
-        self.horizon, self.tokens = horizon, tokens
+        numbers = horizon * action_size
+        self.horizon, self.latents = horizon, latents
         self.register_buffer("mean", torch.zeros(horizon, action_size))
         self.register_buffer("std", torch.ones(()))
-        self.down = Network(numbers, width, latents)
-        self.up = Network(latents, width, numbers)
-        self.quantizer = VectorQuantizer(codes, code_width)
+        self.down = Network(numbers, width, latents * quantizer.width)
+        self.up = Network(latents * quantizer.width, width, numbers)
+        self.quantizer = quantizer
 
     def measure(self, chunks):
         """Take the mean chunk and the spread around it from chunks (M, H, A)."""
@@ -117,12 +61,12 @@ class ChunkCodec(nn.Module):
         self.std.copy_((chunks - self.mean).square().mean().sqrt().clamp(min=1e-6))
 
     def encode(self, chunks):
-        """Chunks (B, H, A) -> latents (B, tokens, D)."""
+        """Chunks (B, H, A) -> latents (B, L, D)."""
         x = (chunks - self.mean) / self.std
-        return self.down(x.flatten(1)).unflatten(1, (self.tokens, -1))
+        return self.down(x.flatten(1)).unflatten(1, (self.latents, -1))
 
     def decode(self, latents):
-        """Latents (B, tokens, D) -> chunks (B, H, A)."""
+        """Latents (B, L, D) -> chunks (B, H, A)."""
         x = self.up(latents.flatten(1)).unflatten(1, (self.horizon, -1))
         return x * self.std + self.mean
 
@@ -139,20 +83,35 @@ class VQReport:
 
 
 class VQTokenizer(actions.ActionTokenizer):
-    """A chunk as `tokens` codes of one learned codebook, for the H and A it was fitted on."""
+    """A chunk as `tokens` codes of a learned codebook, for the H and A it was fitted on.
+
+    quantizer: a class of pi05lite.tokens.quantizers, or one made with other numbers (then `codes`
+    and `code_width` are its own). code_width: numbers of the latent that each token carries; width:
+    of encoder and decoder.
+    """
 
     kind = "vq"
 
-    def __init__(self, tokens=8, codes=256, code_width=4, width=128):
+    def __init__(self, tokens=8, codes=256, code_width=4, width=128, quantizer=VectorQuantizer):
         if min(tokens, codes, code_width, width) < 1:
             raise ConfigError(say(
                 "VQTokenizer", "sizes of at least 1", f"{(tokens, codes, code_width, width)}",
                 "the defaults are 8 tokens of 256 codes",
             ))
-        self.tokens, self.vocabulary_size = tokens, codes
-        self.code_width, self.width = code_width, width
+        self.quantizer = (quantizer if isinstance(quantizer, nn.Module)
+                          else quantizer(codes, code_width))  # untrained: every fit copies it
+        if tokens % self.quantizer.depth:
+            raise ConfigError(say(
+                "VQTokenizer.tokens", f"a multiple of {self.quantizer.depth}, the codes that one "
+                "latent takes", tokens, "change tokens or the quantiser's depth"))
+        self.tokens, self.width, self.vocabulary_size = tokens, width, self.quantizer.codes
         self.codec = None
         self.report = None
+
+    @property
+    def fitted(self):
+        """If it has an encoder, a codebook and a decoder."""
+        return self.codec is not None
 
     def max_length(self, horizon, action_size):
         """Always the same number of tokens."""
@@ -172,73 +131,66 @@ class VQTokenizer(actions.ActionTokenizer):
             self.codec = self._codec(*chunks.shape[1:])
             data = torch.from_numpy(chunks)
             self.codec.measure(data)
-            loss = _train(self.codec, data, steps, batch, rate, seed, progress)
-        self.report = self._report(chunks, loss)
+            loss, revived = _train(self.codec, data, steps, batch, rate, seed, progress)
+        self.report = self._report(chunks, loss, revived)
         return self
 
     @torch.no_grad()
-    def encode(self, chunks, mask=None):
+    def _encode(self, chunks):
         """Chunks (B, H, A) of the fitted H and A -> B lists of codes; ConfigError otherwise."""
-        if self.codec is None:
-            raise actions.unfitted(self)
-        chunks = torch.from_numpy(self.prepare(chunks, mask))
-        self._check_shape(*chunks.shape[1:])
-        return self.codec.quantizer.nearest(self.codec.encode(chunks)).tolist()
+        self.check_shape(*chunks.shape[1:])
+        return self.codes(torch.from_numpy(chunks)).flatten(1).tolist()
+
+    def codes(self, chunks):
+        """Chunks (B, H, A) -> codes (B, depth, L), so that coarse ones come first."""
+        return self.codec.quantizer.encode(self.codec.encode(chunks)).transpose(1, 2)
 
     @torch.no_grad()
-    def decode(self, tokens, horizon, action_size):
-        """Codes -> chunks (B, H, A); missing codes stand for the average latent, ok False."""
-        if self.codec is None:
-            raise actions.unfitted(self)
-        self._check_shape(horizon, action_size)
-        tokens = actions.check_ids(tokens, self.vocabulary_size)
-        quantizer = self.codec.quantizer
-        average = (quantizer.count @ quantizer.codebook) / quantizer.count.sum()
-        latents = average.repeat(len(tokens), self.tokens, 1)
-        for row, ids in zip(latents, tokens):
-            ids = ids[: self.tokens]
-            row[: len(ids)] = quantizer.codebook[ids]
-        ok = np.array([len(ids) == self.tokens for ids in tokens], dtype=bool)
-        return self.codec.decode(latents).numpy(), ok
+    def _decode(self, ids, counts, horizon, action_size):
+        """Codes -> chunks (B, H, A); missing codes stand for the average one, ok False."""
+        self.check_shape(horizon, action_size)
+        rows = torch.from_numpy(actions.to_rows(ids, counts, self.tokens, fill=-1))
+        codes = rows.unflatten(1, (self.quantizer.depth, -1)).transpose(1, 2)  # (B, L, depth)
+        latents = self.codec.quantizer.lookup(codes)
+        return self.codec.decode(latents).numpy(), counts == self.tokens
 
     def _codec(self, horizon, action_size):
         """A fresh codec of this tokenizer's sizes."""
-        return ChunkCodec(
-            horizon, action_size, self.tokens, self.vocabulary_size, self.code_width, self.width
-        )
+        latents = self.tokens // self.quantizer.depth
+        return ChunkCodec(horizon, action_size, latents, self.width,
+                          copy.deepcopy(self.quantizer))
 
-    def _check_shape(self, horizon, action_size):
+    def check_shape(self, horizon, action_size):
         """Raise ConfigError unless the shape is the fitted one."""
-        fitted = tuple(self.codec.mean.shape)
+        fitted = tuple(self.codec.mean.shape) if self.fitted else (horizon, action_size)
         if (horizon, action_size) != fitted:
             raise ConfigError(say(
                 "VQTokenizer, horizon and action size", f"{fitted}, as fitted",
                 f"{(horizon, action_size)}", "fit one tokenizer for each shape, or pad the chunks",
             ))
 
-    def _report(self, chunks, loss):
-        """Measure the codebook on chunks (B, H, A)."""
-        tokens = self.encode(chunks)
-        error = self.decode(tokens, *chunks.shape[1:])[0] - chunks
-        share = np.bincount(np.concatenate(tokens), minlength=self.vocabulary_size)
-        share = share[share > 0] / share.sum()
+    @torch.no_grad()
+    def _report(self, chunks, loss, revived):
+        """Measure the codebook on chunks (B, H, A); several levels count by their mean."""
+        error = self.decode(self.encode(chunks), *chunks.shape[1:])[0] - chunks
+        levels = self.codes(torch.from_numpy(chunks)).transpose(0, 1).flatten(1)  # (depth, B * L)
+        counts = torch.stack([k.bincount(minlength=self.vocabulary_size) for k in levels])
+        share = counts / counts.sum(1, keepdim=True)
+        entropy = -torch.xlogy(share, share).sum(1)
         return VQReport(
             rmse=float(np.sqrt(np.square(error).mean())),
-            usage=len(share) / self.vocabulary_size,
-            perplexity=float(np.exp(-(share * np.log(share)).sum())),
-            revived=self.codec.quantizer.revived,
-            loss=loss,
+            usage=float((counts > 0).float().mean()), perplexity=float(entropy.exp().mean()),
+            revived=revived, loss=loss,
         )
 
     def _config(self, folder):
-        if self.codec is None:
-            raise actions.unfitted(self)
         weights = save_tensors(self.codec.state_dict())
         actions.write_atomic(folder / "model.safetensors", weights)
         horizon, action_size = self.codec.mean.shape
+        quantizer = {"kind": self.quantizer.kind, **self.quantizer.settings()}
         return {
-            "tokens": self.tokens, "codes": self.vocabulary_size, "code_width": self.code_width,
-            "width": self.width, "horizon": horizon, "action_size": action_size,
+            "tokens": self.tokens, "width": self.width, "quantizer": quantizer,
+            "horizon": horizon, "action_size": action_size,
             "report": {**asdict(self.report), "loss": []},
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
@@ -251,7 +203,9 @@ class VQTokenizer(actions.ActionTokenizer):
                 f"{folder}/model.safetensors", "the weights that config.json was saved with",
                 "other or damaged content", "save the tokenizer again",
             ))
-        tokenizer = cls(config["tokens"], config["codes"], config["code_width"], config["width"])
+        quantizer = actions.pick(Quantizer, config["quantizer"]["kind"], folder)
+        settings = {k: v for k, v in config["quantizer"].items() if k != "kind"}
+        tokenizer = cls(config["tokens"], width=config["width"], quantizer=quantizer(**settings))
         tokenizer.codec = tokenizer._codec(config["horizon"], config["action_size"])
         tokenizer.codec.load_state_dict(load_tensors(weights))
         tokenizer.report = VQReport(**config["report"])
@@ -259,13 +213,13 @@ class VQTokenizer(actions.ActionTokenizer):
 
 
 def _train(codec, data, steps, batch, rate, seed, progress):
-    """Minimise error + 0.25 commitment on data (M, H, A); returns the error per step.
+    """Minimise error + 0.25 commitment on data (M, H, A); returns (error per step, codes revived).
 
     The first tenth runs without the codebook, so that k-means finds latents worth keeping.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(codec.parameters(), lr=rate, weight_decay=1e-4)
-    begin, losses = steps // 10, []
+    begin, losses, revived = steps // 10, [], 0
     for step in tqdm(range(steps), desc="codebook", disable=not progress):
         for group in optimizer.param_groups:
             warm = min(1, (step + 1) / 20)
@@ -280,13 +234,13 @@ def _train(codec, data, steps, batch, rate, seed, progress):
             flat = latents.detach().flatten(0, 1)
             codec.quantizer.follow(flat)
             if step % 20 == 0 and step < 0.8 * steps:
-                codec.quantizer.revive(flat, generator)
+                revived += codec.quantizer.revive(flat, generator)
         error = F.mse_loss(codec.decode(quantised), chunks) / codec.std.square()
         optimizer.zero_grad()
         (error + 0.25 * commitment).backward()
         optimizer.step()
         losses.append(error.item())
-    return losses
+    return losses, revived
 
 
 @torch.no_grad()

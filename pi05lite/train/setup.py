@@ -44,7 +44,8 @@ def available(*names):
 def prepare(names, config, actions=None, words=True, shares=None, power=0.43, seed=0):
     """Open the datasets of known robots and build a Setup.
 
-    names: robots of `pi05lite.data.robots.KNOWN`; actions: an ActionTokenizer to fit (None: FAST);
+    names: robots of `pi05lite.data.robots.KNOWN`;
+    actions: an ActionTokenizer, fitted here unless it is already (None: FAST);
     words: with captions and boxes where they are here; shares: how much each level counts;
     power: how much the size of a source counts, 1 draws every frame alike.
     The config's action_size is raised to the largest robot's. Decodes pictures at the first call.
@@ -100,15 +101,21 @@ def corpus(sources):
 
 
 def fit_actions(tokenizer, train):
-    """The action tokenizer, fitted on every training chunk of every robot."""
-    chunks, masks = [], []
-    for source in train.values():
-        dataset = source.dataset
-        for e, episode in enumerate(dataset.episodes):
-            pairs = [dataset.chunk(e, t, source.horizon) for t in range(episode.length)]
-            chunks.append(source.robot.to_model(np.stack([c for c, _ in pairs]), source.states[e]))
-            masks.append(np.stack([m for _, m in pairs]))
+    """The action tokenizer, fitted on every training chunk of every robot unless it is already."""
+    if tokenizer.fitted:
+        return tokenizer
+    chunks, masks = zip(*(all_chunks(source) for source in train.values()))
     # A tokenizer is fitted on one shape: narrower robots get zeros behind their own numbers.
     widest = max(c.shape[2] for c in chunks)
     chunks = [np.pad(c, ((0, 0), (0, 0), (0, widest - c.shape[2]))) for c in chunks]
     return tokenizer.fit(np.concatenate(chunks), np.concatenate(masks))
+
+
+def all_chunks(source):
+    """Every chunk of a RobotSource, normalised (F, H, A), and which steps are real (F, H)."""
+    dataset, chunks, masks = source.dataset, [], []
+    for e, episode in enumerate(dataset.episodes):
+        pairs = [dataset.chunk(e, t, source.horizon) for t in range(episode.length)]
+        chunks.append(source.robot.to_model(np.stack([c for c, _ in pairs]), source.states[e]))
+        masks.append(np.stack([m for _, m in pairs]))
+    return np.concatenate(chunks), np.concatenate(masks)

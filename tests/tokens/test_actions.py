@@ -6,31 +6,40 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from pi05lite.errors import ConfigError, DataError
 from pi05lite.tokens import actions
 from pi05lite.tokens.bins import BinsTokenizer
 from pi05lite.tokens.fast import FastTokenizer
+from pi05lite.tokens.quantizers import FiniteQuantizer, ResidualQuantizer, VectorQuantizer
 from pi05lite.tokens.vq import VQTokenizer
 
 H, A = 8, 3
-KINDS = ["bins", "fast", "vq"]
+KINDS = ["bins", "fast", "fast bytes", "vq", "residual", "finite"]
 
 
 def new(kind):
     return {
         "bins": BinsTokenizer(), "fast": FastTokenizer(256),
+        "fast bytes": FastTokenizer(256, byte_level=True),
         "vq": VQTokenizer(tokens=4, codes=16, width=16),
+        "residual": VQTokenizer(4, 16, width=16, quantizer=ResidualQuantizer(16, 4, depth=2)),
+        "finite": VQTokenizer(4, 16, width=16, quantizer=FiniteQuantizer),
     }[kind]
+
+
+def learn(tokenizer, chunks):
+    """The tokenizer fitted, a codebook in a few steps only."""
+    few = {"steps": 40} if isinstance(tokenizer, VQTokenizer) else {}
+    return tokenizer.fit(chunks, **few)
 
 
 @pytest.fixture(scope="module")
 def fitted(smooth):
-    chunks = smooth(64, H, A)
-    return {
-        "bins": new("bins").fit(chunks), "fast": new("fast").fit(chunks),
-        "vq": new("vq").fit(chunks, steps=40),
-    }
+    return {kind: learn(new(kind), smooth(64, H, A)) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,8 +101,12 @@ def test_a_wrong_length_is_reported_and_not_a_chunk_of_zeros(fitted, smooth, kin
     more, ok = fitted[kind].decode([[*ids, ids[-1]] for ids in tokens], H, A)
     assert not ok.any()
     np.testing.assert_array_equal(more, whole)  # what is too much is dropped
+    assert fitted[kind].malformed == len(tokens)
     less, ok = fitted[kind].decode([ids[:-1] for ids in tokens], H, A)
     assert not ok.any()
+    assert f"{len(tokens)} malformed" in fitted[kind].describe()
+    fitted[kind].decode(tokens, H, A)
+    assert fitted[kind].malformed == 0
     assert np.abs(less - whole).mean() < np.abs(nothing - whole).mean()  # what is there is used
 
 
@@ -145,7 +158,7 @@ def test_nothing_to_fit_is_an_error(kind):
         new(kind).fit(np.zeros((0, H, A)))
 
 
-@pytest.mark.parametrize("kind", ["fast", "vq"])
+@pytest.mark.parametrize("kind", KINDS[1:])
 def test_unfitted_is_an_error(kind, tmp_path):
     for call in (
         lambda: new(kind).encode(np.zeros((1, H, A))),
@@ -183,3 +196,82 @@ def test_reading_the_tokens_package_leaves_torch_alone():
     code = ("import sys, pi05lite.tokens.actions, pi05lite.tokens.fast, pi05lite.tokens.bins;"
             "sys.exit('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+shapes = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 4))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=8, deadline=None)
+@given(chunks=shapes.flatmap(
+    lambda s: hnp.arrays(np.float32, s, elements=st.floats(-1.25, 1.25, width=32))))
+def test_any_shape_and_values_come_back_the_same_after_saving(kind, chunks, tmp_path_factory):
+    tokenizer = learn(new(kind), chunks)
+    tokens, folder = tokenizer.encode(chunks), tmp_path_factory.mktemp("saved")
+    decoded, ok = tokenizer.decode(tokens, *chunks.shape[1:])
+    assert ok.all() and decoded.shape == chunks.shape and np.isfinite(decoded).all()
+    assert tokenizer.clipped == (np.abs(chunks) > 1).sum()
+    tokenizer.save(folder)
+    loaded = actions.load(folder)
+    assert loaded.encode(chunks) == tokens
+    np.testing.assert_array_equal(loaded.decode(tokens, *chunks.shape[1:])[0], decoded)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_of_ids_decode_like_lists(fitted, smooth, kind):
+    tokens = fitted[kind].encode(smooth(3, H, A))
+    whole, _ = fitted[kind].decode(tokens, H, A)
+    same, ok = fitted[kind].decode([np.array(ids, dtype=np.int16) for ids in tokens], H, A)
+    assert ok.all() and np.array_equal(whole, same)
+
+
+class Signs(actions.ActionTokenizer):
+    """A tokenizer of one's own: only the sign of every value."""
+
+    kind = "signs of a test"
+    vocabulary_size = 2
+
+    def max_length(self, horizon, action_size):
+        return horizon * action_size
+
+    def fit(self, chunks, mask=None):
+        return self
+
+    def _encode(self, chunks):
+        return [(row > 0).astype(int).ravel().tolist() for row in chunks]
+
+    def _decode(self, ids, counts, horizon, action_size):
+        rows = actions.to_rows(ids * 2.0 - 1, counts, horizon * action_size)
+        return (rows.reshape(-1, horizon, action_size).astype(np.float32),
+                counts == horizon * action_size)
+
+    def _config(self, folder):
+        return {}
+
+    @classmethod
+    def _from_config(cls, config, folder):
+        return cls()
+
+
+def test_a_tokenizer_of_ones_own_is_saved_loaded_and_constrained(tmp_path):
+    chunks = np.array([[[0.5, -0.5], [-0.1, 0.1]]])
+    Signs().save(tmp_path)
+    loaded = actions.load(tmp_path)
+    assert type(loaded) is Signs and loaded.encode(chunks) == [[1, 0, 0, 1]]
+    assert loaded.min_length(2, 2) == 4
+    assert loaded.may_follow([1, 0, 0], 2, 2, 4).all()
+    assert not loaded.may_follow([1, 0, 0, 1], 2, 2, 9).any()
+
+
+def test_a_quantiser_of_ones_own_is_saved_and_loaded(smooth, tmp_path):
+    class Halves(VectorQuantizer):
+        kind = "halves of a test"
+
+    learn(VQTokenizer(4, 16, width=16, quantizer=Halves), smooth(16, H, A)).save(tmp_path)
+    assert type(actions.load(tmp_path).codec.quantizer) is Halves
+
+
+def test_a_table_of_rows_cuts_and_fills():
+    values, counts = np.array([1, 2, 3, 4, 5, 6]), np.array([2, 0, 4])
+    table = actions.to_rows(values, counts, 3, fill=-1)
+    assert table.tolist() == [[1, 2, -1], [-1, -1, -1], [3, 4, 5]]

@@ -4,12 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from pi05lite import config
 from pi05lite.data.robots import KNOWN, Known
 from pi05lite.data.write import write_dataset
 from pi05lite.errors import ConfigError
+from pi05lite.model.pi05 import Pi05
+from pi05lite.tokens.bins import BinsTokenizer
 from pi05lite.tokens.fast import FastTokenizer
+from pi05lite.tokens.quantizers import FiniteQuantizer, ResidualQuantizer
+from pi05lite.tokens.vq import VQTokenizer
+from pi05lite.train.module import TrainingModule
+from pi05lite.train.recipe import pretrain
 from pi05lite.train.setup import available, prepare
 
 TOP = "observation.images.top"
@@ -167,3 +174,33 @@ def test_a_real_robot_with_captions_and_boxes(real_data, monkeypatch, tmp_path):
     chunk, ok = setup.processor.chunk_of_tokens(
         setup.processor.action_ids(setup.held_out["bridge"][0]))
     assert ok and chunk.shape == (10, 7)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: BinsTokenizer(32), lambda: FastTokenizer(320, byte_level=True),
+    lambda: VQTokenizer(4, 16, width=16),
+    lambda: VQTokenizer(4, 16, width=16, quantizer=ResidualQuantizer),
+    lambda: VQTokenizer(4, 16, width=16, quantizer=FiniteQuantizer),
+])
+def test_any_action_tokenizer_plugs_into_pretraining(robots, make, monkeypatch):
+    monkeypatch.setattr(VQTokenizer.fit, "__defaults__", (None, 20, 32, 3e-3, 0, False))
+    setup = prepare(robots(solo=3), TINY, make(), words=False)
+    p, model = setup.processor, Pi05(setup.config)
+    batch = p.collate([setup.train["solo"][i] for i in range(4)])
+    losses = TrainingModule(model, pretrain(), setup.mixture.names).losses(batch)
+    losses["loss"].backward()
+    assert torch.isfinite(losses["tokens"]) and model.embedding.weight.grad.abs().sum() > 0
+    example = setup.train["solo"][0]
+    chunk, ok = p.chunk_of_tokens(p.action_ids(example))
+    assert ok and chunk.shape == (TINY.horizon, 3)
+
+
+def test_a_fitted_tokenizer_is_used_as_it_is(robots):
+    names, chunks = robots(solo=3), np.random.default_rng(0).uniform(-1, 1, (30, TINY.horizon, 3))
+    fitted = FastTokenizer(320).fit(chunks)
+    spelled = fitted.encode(chunks)
+    setup = prepare(names, TINY, fitted, words=False)
+    assert setup.processor.actions is fitted and fitted.encode(chunks) == spelled
+    other = VQTokenizer(4, 16, width=16).fit(chunks[:, 1:], steps=5)
+    with pytest.raises(ConfigError, match="as fitted"):
+        prepare(names, TINY, other, words=False)
