@@ -41,11 +41,13 @@ class Policy:
     """A trained pi0.5 with its processor, ready to be asked.
 
     subtask_every: chunks that follow one subtask before it is asked for again; steps: denoising
-    steps of a chunk; beta: the largest guidance weight where a chunk goes on from a previous one.
+    steps of a chunk; beta: the largest guidance weight where a chunk goes on from a previous one;
+    pad: prompts fill up a multiple of so many tokens, so that `compile_parts` meets few lengths.
     """
 
-    def __init__(self, model, processor, subtask_every=2, steps=10, solver=flow.euler, beta=5.0):
-        self.model, self.processor = model.eval(), processor
+    def __init__(self, model, processor, subtask_every=2, steps=10, solver=flow.euler, beta=5.0,
+                 pad=1):
+        self.model, self.processor, self.pad = model.eval(), processor, pad
         self.subtask_every, self.steps, self.solver = subtask_every, steps, solver
         self.beta = beta
         self.reset()
@@ -59,7 +61,7 @@ class Policy:
         example = Example("", level, text, observation.images, observation.robot,
                           observation.state)
         device = next(self.model.parameters()).device
-        return self.processor.collate([example]).to(device)
+        return self.processor.collate([example], self.pad).to(device)
 
     def text_ids(self):
         """(V,) bool: the ids that may stand in an answer (words, boxes, the end)."""

@@ -147,11 +147,12 @@ class Processor:
                                   np.shape(image), "make it square with pi05lite.data.images.fit"))
         return self.config.cameras.index(name)
 
-    def collate(self, examples):
-        """Examples to a Batch padded to the longest, on the CPU."""
+    def collate(self, examples, multiple=1):
+        """Examples to a Batch padded to the longest, rounded up to a multiple, on the CPU."""
         c = self.config
         sequences = [self.sequence(e) for e in examples]
-        B, L = len(examples), min(max(len(s.tokens) for s in sequences), c.max_tokens)
+        longest = -(-max(len(s.tokens) for s in sequences) // multiple) * multiple
+        B, L = len(examples), min(longest, c.max_tokens)
         px = c.vision.image_size
         images = torch.zeros(B, len(c.cameras), 3, px, px)
         image_mask = torch.zeros(B, len(c.cameras), dtype=torch.bool)

@@ -294,3 +294,13 @@ def test_a_policy_is_for_asking_not_for_training(toy_model, toy_setup, toy_obser
     assert not policy.model.training
     policy.follow(toy_observation, "go")
     assert all(p.grad is None for p in toy_model.parameters())
+
+
+def test_padded_prompts_give_the_same_chunk_and_few_lengths(toy_model, toy_setup, toy_observation):
+    plain, padded = Policy(toy_model, toy_setup.processor), Policy(toy_model, toy_setup.processor,
+                                                                   pad=32)
+    lengths = {padded.batch(toy_observation, text, "low").tokens.shape[1]
+               for text in ("go", "go on", "lift the red block")}
+    assert all(n % 32 == 0 for n in lengths) and len(lengths) == 1
+    a, b = (p.follow(toy_observation, "go").actions for p in (plain, padded))
+    np.testing.assert_allclose(a, b, atol=1e-4)
