@@ -178,6 +178,7 @@ def _renderers():
     else:
         yield Finding("pictures", "plotly with anywidget: figures and widgets work in JupyterLab")
     if find_spec("mujoco"):
-        yield Finding("pictures", f"MuJoCo {metadata.version('mujoco')}")
+        yield Finding("pictures", f"MuJoCo {metadata.version('mujoco')}: homes, software camera")
     else:
-        yield Finding("pictures", "MuJoCo: not needed yet")
+        cure = "pip install -c constraints.txt mujoco gymnasium"
+        yield Finding("pictures", "homes need MuJoCo", PROBLEM, cure)
