@@ -178,7 +178,7 @@ def _renderers():
     else:
         yield Finding("pictures", "plotly with anywidget: figures and widgets work in JupyterLab")
     if find_spec("mujoco"):
-        yield Finding("pictures", f"MuJoCo {metadata.version('mujoco')}: homes, software camera")
+        yield Finding("pictures", "MuJoCo: homes with their software camera, no OpenGL needed")
     else:
         cure = "pip install -c constraints.txt mujoco gymnasium"
         yield Finding("pictures", "homes need MuJoCo", PROBLEM, cure)
