@@ -41,6 +41,19 @@ def commands():
     command.add_argument("--out", help="the folder to put the dataset folder into")
     command.add_argument("--revision", help="another tag, branch or commit than the pinned one")
     command.set_defaults(run=run_data_get)
+
+    command = known.add_parser("evaluate", help="a policy in homes it has never seen")
+    command.add_argument("--checkpoint", required=True, help='a folder, "scripted" or "random"')
+    command.add_argument("--suite", default="short", help="short, perception, skill, semantics, "
+                         "language, language_new, long, train, train_long")
+    command.add_argument("--count", type=int, default=200, help="how many trials")
+    command.add_argument("--seed", type=int, default=0, help="the same seed, the same trials")
+    command.add_argument("--high", default="own", help="subtasks: own, none or script")
+    command.add_argument("--execute", type=int, default=25, help="steps done of each chunk")
+    command.add_argument("--out", help="a .json file for the results")
+    command.add_argument("--films", type=int, default=0, help="how many trials are filmed")
+    command.add_argument("--against", help="a results file to compare with, trial by trial")
+    command.set_defaults(run=run_evaluate)
     return parser
 
 
@@ -72,4 +85,21 @@ def run_data_get(args):
 
     folder = hub.get(args.name, args.episodes, args.out, revision=args.revision)
     print(f"ready: {folder}")
+    return 0
+
+
+def run_evaluate(args):
+    """Run the suite, print its table, and the difference to another result where asked."""
+    from pi05lite.evaluate import results
+    from pi05lite.evaluate.command import evaluate
+
+    other = results.load(args.against) if args.against else None
+    outcomes = evaluate(args.checkpoint, args.suite, args.count, args.seed, args.high, args.out,
+                        args.films, args.execute)
+    print(results.show(results.summary(outcomes)))
+    if other:
+        table = {"rows": [outcome.row() for outcome in outcomes]}
+        for figure in ("success", "progress"):
+            mean, low, high = (100 * v for v in results.compare(table, other, figure))
+            print(f"{figure} - {args.against}: {mean:+.1f} [{low:+.1f}, {high:+.1f}], paired")
     return 0

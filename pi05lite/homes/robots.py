@@ -157,7 +157,7 @@ MOBILE = Robot(
     "mobile", True, (Hand((0.22, 0.30, 1.08), (0.17, -0.42, 0.008), (0.86, 0.42, 1.25)),),
     (Camera("head", (0.08, 0.0, 1.38), -50, fov=59),
      Camera("wrist", (-0.10, 0.0, 0.13), -60, fov=84, hand=0),
-     Camera("surround", (0.0, 0.0, 1.46), 0, panorama=True)),
+     Camera("surround", (0.0, 0.0, 1.62), 0, panorama=True)),
     ("hand.x", "hand.y", "hand.z", "gripper", "base.ahead", "base.left", "base.turn"),
     ("base.ahead", "base.left", "base.turn", "hand.x", "hand.y", "hand.z", "gripper"),
     (*-MOST, *(-QUICK,) * 3, 0), (*MOST, *(QUICK,) * 3, 1),

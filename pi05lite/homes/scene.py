@@ -1,7 +1,7 @@
 """A room with things and a robot as one MuJoCo model, and what each geom of it looks like.
 
 Solid geoms that are not seen are in group 3, which cameras leave out. Bits that decide what bumps
-into what: 1 room and furniture, 2 things, 4 robots.
+into what: 1 room and furniture, 2 things, 4 robots, 8 only seen (0 would hide it from rays).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pi05lite.homes.kinds import KINDS
 from pi05lite.homes.robots import OPEN
 
 STEPS = 4  # of physics in a control step
-FIXED, THING, ROBOT, NOTHING = (1, 6), (2, 7), (4, 3), (0, 0)
+FIXED, THING, ROBOT, NOTHING = (1, 6), (2, 7), (4, 3), (8, 0)
 TYPES = {"b": "box", "c": "cylinder", "s": "sphere", "e": "ellipsoid", "k": "capsule"}
 TURNS = {"x": (0, 90, 0), "y": (90, 0, 0)}
 STAIN = Material((0.36, 0.2, 0.08), "plain")
