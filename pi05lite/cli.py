@@ -42,6 +42,21 @@ def commands():
     command.add_argument("--revision", help="another tag, branch or commit than the pinned one")
     command.set_defaults(run=run_data_get)
 
+    homes = known.add_parser("homes", help="the small world: its training data")
+    known_homes = homes.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known_homes.add_parser("data", help="write the six sources as LeRobot datasets")
+    command.add_argument("out", help="the folder to put the datasets into")
+    command.add_argument("--sources", default="MM,ME,CE,HL,VI,WD", help="which of the six")
+    command.add_argument("--episodes", type=int, default=600, help="of a whole set of six")
+    command.add_argument("--seed", type=int, default=0, help="the same seed, the same bytes")
+    command.add_argument("--homes", type=int, help="how many homes MM and VI are recorded in")
+    command.add_argument("--size", type=int, default=64, help="pixels of a picture")
+    command.add_argument("--every", type=int, help="actions (of 50 a second) for each picture")
+    command.add_argument("--workers", type=int, help="processes; one a core where left out")
+    command.add_argument("--video", action="store_true", help="H.264 in place of exact pictures")
+    command.set_defaults(run=run_homes_data)
+
     command = known.add_parser("evaluate", help="a policy in homes it has never seen")
     command.add_argument("--checkpoint", required=True, help='a folder, "scripted" or "random"')
     command.add_argument("--suite", default="short", help="short, perception, skill, semantics, "
@@ -85,6 +100,16 @@ def run_data_get(args):
 
     folder = hub.get(args.name, args.episodes, args.out, revision=args.revision)
     print(f"ready: {folder}")
+    return 0
+
+
+def run_homes_data(args):
+    """Write the sources, or go on with a run that was stopped."""
+    from pi05lite.homes import factory
+
+    folders = factory.make(args.out, args.sources.split(","), args.episodes, args.seed, args.homes,
+                           args.size, args.every, args.workers, args.video)
+    print("\n".join(f"ready: {folder}" for folder in folders))
     return 0
 
 

@@ -8,7 +8,7 @@ and paths differ from episode to episode.
 import numpy as np
 
 from pi05lite.homes.home import Draw
-from pi05lite.homes.places import dock, wrap
+from pi05lite.homes.places import dock, over, wrap
 from pi05lite.homes.plan import plan
 from pi05lite.homes.robots import HZ, Intent
 
@@ -28,7 +28,7 @@ class Expert:
         self.turn, self.extra = vary(0.9, 1.3), vary(0.0, 0.05)
         self.wobble = 0.0 if calm else draw.between(0.0, 0.03)
         self.noise = np.zeros(3)
-        self.now, self.age = None, 0
+        self.now, self.age, self.idle = None, 0, False
         self._forget()
 
     def _forget(self):
@@ -39,12 +39,13 @@ class Expert:
         """(action (A,) float32, Subtask) for this step."""
         w = self.world
         if self.now is None or self.done or self.age > PATIENCE or not self._still_makes_sense():
-            self.now, self.age = plan(self.episode) or self.now or self.episode.first, 0
+            task, self.age = plan(self.episode), 0
             self._forget()
+            self.idle, self.now = task is None, task or self.now or self.episode.first
         self.age += 1
         self.noise = 0.92 * self.noise + self.wobble * np.array(
             [self.draw.between(-0.7, 0.7) for _ in range(3)])
-        intent = getattr(self, f"_{self.now.skill}")()
+        intent = self._rest() if self.idle else getattr(self, f"_{self.now.skill}")()
         return self.episode.robot.encode(intent, w.targets), self.now
 
     def _still_makes_sense(self):
@@ -78,6 +79,11 @@ class Expert:
                 intent.hands[h] += self.noise * min(1.0, far / 0.15)
         intent.closed[k] = closed
         return intent
+
+    def _rest(self):
+        """Nothing left to do: hands go to where they rest."""
+        self.done = True  # look again at the next step
+        return self._toward(0, self.episode.robot.hands[0].rest, self._still().closed[0])
 
     def _lift(self, k, closed):
         """Hand k straight up."""
@@ -205,9 +211,8 @@ class Expert:
 
         def room(spot):
             far = min([np.hypot(*(spot - o)) for o in others], default=1.0)
-            for q in blocked:
-                here = w.to_piece(task.piece, (*from_xy(q), 0))[:2]
-                far = min(far, np.hypot(*(spot - here)) - 0.1)
+            if any(over(q, w.from_piece(task.piece, (*spot, 0))) for q in blocked):
+                return -1.0
             middle = np.hypot(*(spot - ((x0 + x1) / 2, (y0 + y1) / 2)))
             return min(far, 0.2) - 0.15 * middle
         spots = [np.array([x, y]) for x in xs for y in ys]
@@ -317,8 +322,3 @@ class Expert:
         self.done = np.hypot(*ahead) < 0.02 and abs(turn) < 0.03 and tucked
         return hand
 
-
-def from_xy(piece):
-    """The middle of a piece in the room (2,)."""
-    x, y, heading = piece.pose
-    return (x + np.cos(heading) * piece.depth / 2, y + np.sin(heading) * piece.depth / 2)

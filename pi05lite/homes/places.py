@@ -26,5 +26,5 @@ def over(piece, place):
     c, s = np.cos(heading), np.sin(heading)
     dx, dy = place[0] - x, place[1] - y
     u, v = c * dx + s * dy, -s * dx + c * dy
-    return -0.08 < u < piece.depth + 0.08 and abs(v) < piece.width / 2 + 0.08
+    return -0.1 < u < piece.depth + 0.1 and abs(v) < piece.width / 2 + 0.1
 

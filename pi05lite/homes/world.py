@@ -17,9 +17,12 @@ HARD = 80.0  # newtons with which a robot presses against furniture when that co
 
 
 class World:
-    """One running episode of a Scene; `held` = (hand, thing) starts with a thing in a hand."""
+    """One running episode of a Scene; `held` = (hand, thing) starts with a thing in a hand.
 
-    def __init__(self, scene, start, held=None):
+    settle: steps for everything to come to rest before it begins.
+    """
+
+    def __init__(self, scene, start, held=None, settle=30):
         self.scene, self.model, self.robot = scene, scene.model, scene.robot
         self.data, self.camera = mujoco.MjData(scene.model), SoftwareCamera(scene)
         self.start, self.hands = start, len(scene.robot.hands)
@@ -30,8 +33,10 @@ class World:
         self.touched, self.bumps, self.time = [], 0, 0  # things ever held, in order
         self._low = np.array([hand.low for hand in self.robot.hands])
         self._high = np.array([hand.high for hand in self.robot.hands])
-        self._begin(held)
+        self._begin(held, settle)
         self.heights = self.places()[:, 2].copy()  # where things stood at the start
+        if held is not None:
+            self.heights[held[1]] = 0.0
         self.wiped = np.zeros(len(scene.stains), bool)
 
     # ---- set up ------------------------------------------------------------------------------
@@ -56,7 +61,7 @@ class World:
         self._round = [KINDS[t.kind].round for t in self.scene.things]
         self.half = np.array([t.half for t in self.scene.things]).reshape(-1, 3)
 
-    def _begin(self, held):
+    def _begin(self, held, settle):
         q = self.data.qpos
         for k, hand in enumerate(self.robot.hands):
             q[self._hand_q[k]] = hand.rest
@@ -76,12 +81,13 @@ class World:
             mujoco.mj_kinematics(self.model, self.data)
             self.closed[hand] = 1
             self.grips[hand].tie(thing)
-        self.settle()
+        self.settle(settle)
 
     def settle(self, steps=30):
         """Let everything come to rest, the robot standing still."""
         self._command(np.zeros(3), self.targets)
-        mujoco.mj_step(self.model, self.data, steps * STEPS)
+        if steps:
+            mujoco.mj_step(self.model, self.data, steps * STEPS)
         mujoco.mj_forward(self.model, self.data)
 
     # ---- what is where ---------------------------------------------------------------------------
