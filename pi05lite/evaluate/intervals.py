@@ -15,7 +15,8 @@ def wilson(successes, n, z=Z):
         return 0.0, 1.0
     p, k = successes / n, z * z / n
     middle, half = p + k / 2, z * sqrt(p * (1 - p) / n + k / (4 * n))
-    return max(0.0, (middle - half) / (1 + k)), min(1.0, (middle + half) / (1 + k))
+    low, high = (middle - half) / (1 + k), (middle + half) / (1 + k)
+    return (0.0 if successes == 0 else low), (1.0 if successes == n else high)
 
 
 def bootstrap(values, draws=2000, seed=0):

@@ -34,6 +34,7 @@ class Expert:
     def _forget(self):
         self.k, self.shut, self.wait, self.spot = None, 0, 0, None
         self.done = self.released = False
+        self.anchor = self.world.base
 
     def act(self):
         """(action (A,) float32, Subtask) for this step."""
@@ -46,6 +47,8 @@ class Expert:
         self.noise = 0.92 * self.noise + self.wobble * np.array(
             [self.draw.between(-0.7, 0.7) for _ in range(3)])
         intent = self._rest() if self.idle else getattr(self, f"_{self.now.skill}")()
+        if self.episode.robot.mobile and self.now.skill != "go":
+            self._stay(intent)
         return self.episode.robot.encode(intent, w.targets), self.now
 
     def _still_makes_sense(self):
@@ -85,6 +88,16 @@ class Expert:
         self.done = True  # look again at the next step
         return self._toward(0, self.episode.robot.hands[0].rest, self._still().closed[0])
 
+    def _stay(self, intent):
+        """Hold the base where this subtask found it, unless it drives."""
+        if intent.base.any():
+            self.anchor = self.world.base
+            return
+        x, y, heading = self.world.base
+        off, c, s = self.anchor - (x, y, heading), np.cos(heading), np.sin(heading)
+        back = 1.5 * np.array([c * off[0] + s * off[1], -s * off[0] + c * off[1], wrap(off[2])])
+        intent.base[:] = np.clip(back, -0.1, 0.1)
+
     def _lift(self, k, closed):
         """Hand k straight up."""
         x, y, _ = self.world.hand[k]
@@ -95,11 +108,11 @@ class Expert:
         hands = self.episode.robot.hands
         return min(range(len(hands)), key=lambda k: abs(hands[k].rest[1] * 0.8 - place[1]))
 
-    def _step_closer(self, intent, place, margin=0.03):
+    def _step_closer(self, intent, place, margin=0.03, inner=0.12):
         """Drive a little so that a place (in the frame of the base) comes into reach."""
         if self.episode.robot.mobile:
             hand = self.episode.robot.hands[0]
-            low = np.array([hand.low[0] + 0.12, hand.low[1] + 0.1])
+            low = np.array([hand.low[0] + inner, hand.low[1] + 0.1])
             high = np.array([hand.high[0] - 0.04, hand.high[1] - 0.1])
             off = place[:2] - np.clip(place[:2], low, high)
             if np.abs(off).max() > margin or (self.wait and np.abs(off).max() > 0.005):
@@ -238,6 +251,9 @@ class Expert:
         if w.grips[k].drawer is not None:
             return then(k)
         low, over = knob[2] - 0.042, knob[2] + 0.12 + self.extra
+        up = self._toward(k, (*hand[:2], max(over, hand[2])))
+        if self._step_closer(up, knob, 0.015, inner=0.02):
+            return up
         off = np.hypot(*(hand[:2] - knob[:2]))
         if self.shut < 0:
             self.shut += 1
