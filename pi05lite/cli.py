@@ -54,6 +54,8 @@ def commands():
     command.add_argument("--size", type=int, default=64, help="pixels of a picture")
     command.add_argument("--every", type=int, help="actions (of 50 a second) for each picture")
     command.add_argument("--workers", type=int, help="processes; one a core where left out")
+    command.add_argument("--no-photos", action="store_true",
+                         help="leave real photographs out of WD even where they are found")
     command.add_argument("--video", action="store_true", help="H.264 in place of exact pictures")
     command.set_defaults(run=run_homes_data)
 
@@ -108,7 +110,8 @@ def run_homes_data(args):
     from pi05lite.homes import factory
 
     folders = factory.make(args.out, args.sources.split(","), args.episodes, args.seed, args.homes,
-                           args.size, args.every, args.workers, args.video)
+                           args.size, args.every, args.workers, args.video,
+                           not args.no_photos)
     print("\n".join(f"ready: {folder}" for folder in folders))
     return 0
 

@@ -21,6 +21,7 @@ from pi05lite.data.write import write_dataset
 from pi05lite.errors import DataError, say
 from pi05lite.homes.card import write_card
 from pi05lite.homes.home import Draw
+from pi05lite.homes.photographs import photographs
 from pi05lite.homes.pictures import pictures
 from pi05lite.homes.record import record
 from pi05lite.homes.robots import HZ, ROBOTS
@@ -63,12 +64,13 @@ SOURCES = {s.name: s for s in (
 
 
 def make(out, sources=tuple(SOURCES), episodes=600, seed=0, homes=None, size=64, every=None,
-         workers=None, video=False, progress=True):
+         workers=None, video=False, photos=True, progress=True):
     """Write sources as datasets in folder `out`; returns their folders. A finished one stays.
 
     episodes: of all six sources together, each source gets its share; homes: in how many MM and VI
     are recorded; every: actions a picture (None: as each source has it); workers: processes (None:
-    one a core); video: H.264 in place of exact pictures.
+    one a core); video: H.264 in place of exact pictures; photos: real photographs join WD where
+    they are on this machine.
     """
     plans = [_plan(name, episodes, homes, every) for name in sources]
     out = Path(out).expanduser()
@@ -82,7 +84,7 @@ def make(out, sources=tuple(SOURCES), episodes=600, seed=0, homes=None, size=64,
         for done in _each(_job, jobs, workers or os.cpu_count() or 1):
             bar.update(done)
     for source, count in todo:
-        _assemble(out, source, count, size, seed, video)
+        _assemble(out, source, count, size, seed, video, photos)
     return [out / source.name for source, _ in plans]
 
 
@@ -170,7 +172,7 @@ def _read(path):
                    "images": images, **words}
 
 
-def _assemble(out, source, count, size, seed, video):
+def _assemble(out, source, count, size, seed, video, photos):
     """The dataset from its files, with its card."""
     parts = out / f".{source.name}.parts"
     paths = [_part(parts, source, count, k, size, seed) for k in range(0, count, JOB)]
@@ -178,15 +180,20 @@ def _assemble(out, source, count, size, seed, video):
     names = {"state": list(robot.state_names), "action": list(robot.action_names)} if robot else {}
     card = {"made": 0, "tasks": {}, "homes": set(), "success": 0}
 
-    def episodes():
+    def found():
         for path in paths:
-            for e in _read(path):
-                card["made"] += 1
-                card["homes"].add(e["meta"]["home"])
-                card["success"] += e["meta"].get("success", True)
-                kind = e["meta"].get("task_kind", "pictures")
-                card["tasks"][kind] = card["tasks"].get(kind, 0) + 1
-                yield e
+            yield from _read(path)
+        if photos and robot is None:
+            yield from photographs(size)
+
+    def episodes():
+        for e in found():
+            card["made"] += 1
+            card["homes"] |= {e["meta"]["home"]} - {-1}
+            card["success"] += e["meta"].get("success", True)
+            kind = e["meta"].get("task_kind") or e["meta"]["room"]
+            card["tasks"][kind] = card["tasks"].get(kind, 0) + 1
+            yield e
     steps = source.every if robot else 1
     write_dataset(out / source.name, episodes(), HZ / steps if robot else 1,
                   source.robot or "none", names, video, steps)

@@ -90,9 +90,9 @@ class Scene:
             f'<option timestep="{1 / 50 / STEPS}" integrator="implicitfast" iterations="20">'
             '<flag sleep="enable"/></option><size nuser_geom="1"/>'
             '<default><geom friction="0.9 0.02 0.001" condim="4" mass="0"/></default>'
-            '<visual><global offwidth="1280" offheight="960"/><headlight ambient="0.35 0.35 0.35" '
-            'diffuse="0.2 0.2 0.2" specular="0 0 0"/></visual>'
-            f'<worldbody><light {_words({"pos": light.place, "diffuse": light.color})} '
+            '<visual><global offwidth="1280" offheight="960"/><headlight ambient="0.3 0.3 0.3" '
+            'diffuse="0.1 0.1 0.1" specular="0 0 0"/><quality shadowsize="4096"/></visual>'
+            f'<worldbody><light {_words({"pos": light.place, "diffuse": shade(light.color, 0.6)})} '
             'dir="0 0 -1" cutoff="100" castshadow="true"/>')
         self._room()
         for p, piece in enumerate(self.home.pieces):

@@ -22,7 +22,7 @@ def made(tmp_path_factory):
     """A folder with one or two episodes of each robot source and 8 of WD."""
     out = tmp_path_factory.mktemp("data")
     factory.make(out, ("MM", "ME", "CE"), 8, workers=1, progress=False)
-    factory.make(out, ("WD",), 40, workers=1, progress=False)
+    factory.make(out, ("WD",), 40, workers=1, photos=False, progress=False)
     return out
 
 
@@ -129,7 +129,8 @@ def test_answers_are_true():
 
 
 def test_a_seed_gives_the_same_bytes_however_it_is_made(tmp_path):
-    options = {"sources": ("ME", "WD"), "episodes": 15, "size": 16, "progress": False}
+    options = {"sources": ("ME", "WD"), "episodes": 15, "size": 16, "photos": False,
+               "progress": False}
     factory.make(tmp_path / "a", workers=1, **options)
     real, done = factory._episode, []
 
@@ -156,7 +157,8 @@ def test_a_seed_gives_the_same_bytes_however_it_is_made(tmp_path):
 
 @pytest.mark.slow
 def test_processes_give_the_same_bytes(tmp_path):
-    options = {"sources": ("ME", "WD"), "episodes": 24, "size": 16, "progress": False}
+    options = {"sources": ("ME", "WD"), "episodes": 24, "size": 16, "photos": False,
+               "progress": False}
     factory.make(tmp_path / "a", workers=1, **options)
     factory.make(tmp_path / "b", workers=2, **options)
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
@@ -164,7 +166,7 @@ def test_processes_give_the_same_bytes(tmp_path):
 
 def test_the_command_writes_data_and_leaves_what_is_there(tmp_path, capsys):
     command = ["homes", "data", str(tmp_path), "--sources", "WD", "--episodes", "5", "--size",
-               "16", "--workers", "1"]
+               "16", "--workers", "1", "--no-photos"]
     assert cli.main(command) == 0 and "ready" in capsys.readouterr().out
     before = digest(tmp_path)
     assert cli.main(command) == 0 and digest(tmp_path) == before
@@ -182,3 +184,22 @@ def test_impossible_orders_are_refused(tmp_path, changes, message):
 def test_a_missing_source_says_how_to_make_it(tmp_path):
     with pytest.raises(DataError, match="pi05lite homes data"):
         open_home_data(tmp_path, "MM")
+
+
+def test_photographs_join_the_pictures_with_words(tmp_path, monkeypatch):
+    from PIL import Image
+
+    cards = tmp_path / "vl" / "playing_cards"
+    cards.mkdir(parents=True)
+    Image.new("RGB", (40, 20), (200, 0, 0)).save(cards / "a.jpg")
+    row = {"image": "a.jpg", "split": "train", "width": 40, "height": 20,
+           "objects": [{"label": "king", "box_xyxy_norm": [0.25, 0.0, 0.75, 1.0]}]}
+    (cards / "boxes.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setenv("PI05LITE_DATA", str(tmp_path))
+    monkeypatch.setenv("PI05LITE_DOWNLOADS", str(tmp_path / "none"))
+    factory.make(tmp_path / "out", ("WD",), 5, size=16, workers=1, progress=False)
+    words = WordsSource(open_home_data(tmp_path / "out", "WD", 16, tmp_path / "cache"))
+    last = words[len(words) - 1]
+    assert len(words) == 21 and last.text == "detect king" and last.answer is None
+    assert last.objects == [("king", (0.25, 0.25, 0.75, 0.75))]  # padded square
+    assert "playing_cards" in (tmp_path / "out" / "WD" / "README.md").read_text()
