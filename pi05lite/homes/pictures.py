@@ -116,7 +116,7 @@ def _ask(draw, scene, seen, piece):
     if choice < 0.85:
         other = draw.one([k for k in KINDS if k not in {scene.things[s].kind for s in seen}])
         name, there = (thing.name, "yes") if draw.chance(0.5) else (other, "no")
-        return f"is there {_one(name)} {on}?", there, "[]"
+        return f"do you see {_one(name)} {on}?", there, "[]"
     if choice < 0.93:
         return f"how many things are {on}?", NUMBERS[len(seen)], "[]"
     middle = (seen[t][1] + seen[t][3]) / 2
@@ -125,6 +125,9 @@ def _ask(draw, scene, seen, piece):
 
 
 def _one(name):
+    """"an apple", "some scissors"."""
+    if name.endswith("s") and not name.endswith("ss"):
+        return f"some {name}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 

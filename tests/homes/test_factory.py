@@ -122,7 +122,7 @@ def test_answers_are_true():
             if question.startswith("detect"):
                 names = [name for name, _ in json.loads(cell)]
                 assert question == "detect " + " ; ".join(names) and names == sorted(names)
-            elif question.startswith("is there"):
+            elif question.startswith("do you see"):
                 assert answer in ("yes", "no")
             elif question.startswith("what color"):
                 assert answer in {c for k in KINDS.values() for c in k.colors}
