@@ -3,6 +3,8 @@
     python tools/check_homes.py experts 500      # success of the experts in new homes
     python tools/check_homes.py builds 10000     # homes that build, with everything in reach
     python tools/check_homes.py memory 2000      # growth of memory over episodes
+    python tools/check_homes.py rollouts 200     # seconds for short rollouts of a tiny policy
+    python tools/check_homes.py speed 300        # pictures, steps and episodes a second
 """
 
 import resource
@@ -84,6 +86,61 @@ def memory(count):
             print(f"after {i + 1}: {now():.1f} MB now, {most():.1f} MB at most", flush=True)
 
 
+def rollouts(count):
+    """Seconds for `count` short rollouts of an untrained tiny policy: hardly any ends early."""
+    from dataclasses import replace
+    from functools import partial
+
+    import torch
+
+    from pi05lite import config
+    from pi05lite.data.robots import Robot
+    from pi05lite.data.stats import DatasetStats, of_values
+    from pi05lite.evaluate import drivers, results, rollout, trials
+    from pi05lite.model.pi05 import Pi05
+    from pi05lite.policy import Policy
+    from pi05lite.processor import Processor
+    from pi05lite.tokens.text import TextTokenizer
+
+    rng = np.random.default_rng(0)
+    stats = DatasetStats("mobile", of_values(rng.uniform(-1, 1, (99, 7))),
+                         of_values(rng.uniform(-0.3, 0.3, (99, 7))))
+    robot = Robot("mobile", stats, {"base": "head", "left_wrist": "wrist"}, 50)
+    words = TextTokenizer.train(["pick up the mug", "Task: 0 1 2 3 4 5 6 7 8 9, State: "], 600)
+    c = replace(config.tiny(), max_tokens=256)
+    torch.manual_seed(0)
+    policy = Policy(Pi05(c), Processor(c, words, None, {"mobile": robot}))
+    make = [partial(trials.HomeTrial, r, 64, robot.cameras)
+            for r in trials.requests("short", count)]
+    print(f"tiny: {sum(p.numel() for p in policy.model.parameters()) / 1e6:.2f} M parameters")
+    out = rollout.rollouts(drivers.PolicyDriver(policy), make, progress=False)
+    print(results.show({"all": results.summary(out)["all"]}))
+
+
+def speed(count):
+    """Pictures and control steps a second; 10 s episodes of data a minute, on this one process."""
+    from pi05lite.homes.record import record
+    from pi05lite.homes.tasks import Request
+
+    episodes = [Episode(task="pick", home=i, seed=i) for i in range(10)]
+    clock = time.perf_counter()
+    for i in range(count):
+        episodes[i % 10].world.images(64, ["head"])
+    seconds = time.perf_counter() - clock
+    geoms = np.mean([e.scene.model.ngeom for e in episodes])
+    print(f"{count / seconds:.0f} pictures a second at 64 x 64 ({geoms:.0f} geoms)")
+    clock, action = time.perf_counter(), np.array([0, 0, 0, 0.1, 0, -0.1, 0])
+    for i in range(20 * count):
+        episodes[i % 10].world.step(action)
+    print(f"{20 * count / (time.perf_counter() - clock):.0f} control steps a second")
+    clock, steps = time.perf_counter(), 0
+    for i in range(count // 5):
+        task = MOBILE[i % len(MOBILE)]
+        steps += len(record(Request(task, i, "train", i))["action"])
+    per_minute = 60 * steps / 500 / (time.perf_counter() - clock)
+    print(f"{per_minute:.0f} episodes of 10 s a minute, three cameras twice a second")
+
+
 def now():
     """Resident memory, MB."""
     with open("/proc/self/statm") as file:
@@ -97,5 +154,6 @@ def most():
 
 if __name__ == "__main__":
     start = time.time()
-    {"experts": experts, "builds": builds, "memory": memory}[sys.argv[1]](int(sys.argv[2]))
+    checks = {f.__name__: f for f in (experts, builds, memory, rollouts, speed)}
+    checks[sys.argv[1]](int(sys.argv[2]))
     print(f"{time.time() - start:.0f} s")
