@@ -65,7 +65,8 @@ def builds(count):
             if p is None:
                 far.append((e.request, thing.kind))
                 continue
-            place = w.to_piece(p, w.middle(t)) + (e.home.pieces[p].distance, 0, 0)
+            top = w.middle(t) + (0, 0, w.span(t)[2])
+            place = w.to_piece(p, top) + (e.home.pieces[p].distance, 0, 0)
             hand = e.robot.hands[0]
             if not (np.array(hand.low) < place).all() or not (place < np.array(hand.high)).all():
                 far.append((e.request, thing.kind))

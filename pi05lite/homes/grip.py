@@ -4,6 +4,8 @@ A closing hand whose fingers are stopped by a thing between them is tied to it a
 jumps) until it opens again. A hand that closes around a knob is tied to its drawer in the same way.
 """
 
+from weakref import proxy
+
 import mujoco
 import numpy as np
 
@@ -15,7 +17,8 @@ class Grip:
     """One hand of a World: what it holds, and the ties that do it."""
 
     def __init__(self, world, hand):
-        m, self.world, self.hand = world.model, world, hand
+        # A weak reference: a circle would keep each episode's model until the collector comes by.
+        m, self.world, self.hand = world.model, proxy(world), hand
         self.thing = self.drawer = None  # numbers of a thing, of a piece whose drawer is held
         self.closing, self.width = 0, 0.0
         self._ties = [m.equality(f"tie{hand}_{t}").id for t in range(len(world.scene.things))]

@@ -88,6 +88,7 @@ def understand(text, home, things):
     A thing counts as named by any synonym; its colour must fit where the text gives one.
     """
     text = " ".join(text.lower().strip(" .").split())
+    text = text.removeprefix("now ").removeprefix("please ").removesuffix(" please")
     for skill, verbs in VERBS.items():
         for verb in verbs:
             if text.startswith(verb + " the "):

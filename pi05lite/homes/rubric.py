@@ -1,5 +1,7 @@
 """The rubric of a task: points for each step, the share that was earned, and what went wrong."""
 
+from weakref import proxy
+
 import numpy as np
 
 from pi05lite.homes.places import dock, wrap
@@ -17,7 +19,7 @@ class Rubric:
     """
 
     def __init__(self, episode):
-        self.episode, self.short = episode, len(episode.goals) < 2
+        self.episode, self.short = proxy(episode), len(episode.goals) < 2
         self.points, self.earned = points(episode), set()
         self.score()
 

@@ -31,6 +31,10 @@ NEEDS = {"dishes": ("sink", "table"), "laundry": ("basket",), "toys": ("toy box"
 FROM = {"dishes": ("table", "counter"), "laundry": ("bed", "rug", "shelf"),
         "toys": ("rug", "table", "shelf"), "table": ("table",), "drawer": ("cabinet",)}
 INTO = {"dishes": "sink", "laundry": "basket", "toys": "toy box", "drawer": "cabinet"}
+# Families that are put on or in a piece of this kind in the skill suite, and never in training.
+NEW_PAIRS = {"table": "tools", "counter": "bath", "sink": "toys", "bin": "bottles",
+             "basket": "papers", "toy box": "electronics", "shelf": "laundry", "bed": "bath",
+             "rug": "food", "cabinet": "cutlery", "bench": "toys", "tray": "bottles"}
 SPACING = 0.155  # metres between things at the start
 FLAT = 0.045  # metres: what goes into a drawer is not higher
 SECONDS = {"pick": 14, "follow": 14, "put": 14, "open": 16, "close": 16, "wipe": 25, "go": 20}
@@ -207,8 +211,10 @@ class Episode:
     def _plan_put(self, draw):
         piece = draw.one(self._pieces(lambda piece: piece.surface or piece.inside))
         self._stand(piece, draw)
-        every = (*KNOWN_KINDS, *HELD_OUT_KINDS)
-        kind = self._kinds(draw, every, 1)[0]
+        new = NEW_PAIRS[self.home.pieces[piece].kind]
+        wanted = [k.name for k in KINDS.values()
+                  if (k.family == new) is (self.request.split == "skill")]
+        kind = self._kinds(draw, wanted, 1)[0]
         self.things = [Thing(kind, draw.one(KINDS[kind].colors), (0, 0, 1.0, 0))]
         hand = int(draw.chance(0.5)) if len(self.robot.hands) > 1 else 0
         self.held = (hand, 0)

@@ -6,11 +6,11 @@ import pytest
 from pi05lite.errors import DataError
 from pi05lite.homes.expert import Expert
 from pi05lite.homes.home import SPLITS, Draw
-from pi05lite.homes.kinds import HELD_OUT_KINDS
+from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
 from pi05lite.homes.language import Speaker, same, understand
 from pi05lite.homes.plan import disturb, plan
 from pi05lite.homes.robots import HZ
-from pi05lite.homes.tasks import LONG, SECONDS, SHORT, Episode
+from pi05lite.homes.tasks import LONG, NEW_PAIRS, SECONDS, SHORT, Episode
 
 HOME_TASKS = [t for t in SHORT + LONG if t != "tray"]
 
@@ -96,6 +96,15 @@ def test_only_the_semantics_suite_is_about_new_kinds():
                 assert bool(new) is (split == "semantics")
 
 
+def test_the_skill_suite_combines_what_training_never_combines():
+    for split in ("train", "new", "skill"):
+        for seed in range(25):
+            e = Episode(task="put", home=seed, seed=seed, split=split)
+            piece = e.home.pieces[e.goals[0].piece].kind
+            new = KINDS[e.things[0].kind].family == NEW_PAIRS[piece]
+            assert new is (split == "skill")
+
+
 def test_points_are_earned_in_steps():
     e = Episode(task="drawer", home=2, seed=2)
     expert, seen = Expert(e), [0.0]
@@ -156,6 +165,7 @@ def test_subtasks_are_understood_in_any_wording():
             for voice in (e.words, e.usual, Speaker(e.home, e.things, Draw(seed))):
                 text = voice.say(step)
                 assert understand(text, e.home, e.things) == step
+                assert understand(f"Please {text}.", e.home, e.things) == step
                 assert same(text, e.usual.say(step), e.home, e.things)
 
 
