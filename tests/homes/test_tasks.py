@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from pi05lite.errors import DataError
+from pi05lite.homes.arrange import NEW_PAIRS
 from pi05lite.homes.expert import Expert
 from pi05lite.homes.home import SPLITS, Draw
 from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
 from pi05lite.homes.language import Speaker, same, understand
 from pi05lite.homes.plan import disturb, plan
 from pi05lite.homes.robots import HZ
-from pi05lite.homes.tasks import LONG, NEW_PAIRS, SECONDS, SHORT, Episode
+from pi05lite.homes.tasks import LONG, SECONDS, SHORT, Episode
 
 HOME_TASKS = [t for t in SHORT + LONG if t != "tray"]
 
