@@ -18,6 +18,7 @@ OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
 SETUP = 'pip install -c constraints.txt -e ".[dev]"   (or: make lab)'
 ONLY = {"real": ", only SentencePiece files need it", "lora": ", only LoRA needs it",
         "dev": ", only the tests need it"}  # by extra
+OUTSIDE = ("pusht", "aloha")  # extras that few have: each says itself how to get it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def _packages():
         if requirement.name not in seen:
             seen.add(requirement.name)
             marker = str(requirement.marker or "")
+            if any(f'"{extra}"' in marker for extra in OUTSIDE):
+                continue
             yield _package(requirement, next((ONLY[e] for e in ONLY if f'"{e}"' in marker), ""))
 
 
