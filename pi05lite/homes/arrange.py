@@ -240,8 +240,7 @@ class Arrangement:
                "toys": family("toys", True)}
         into = self._named(INTO[task])[0]
         sources = self._named(*FROM[task])
-        count = 2 + draw.chance(0.5)
-        chosen = self._kinds(draw, kinds[task] + new[task], count)
+        chosen = self._kinds(draw, kinds[task] + new[task], 3)
         spots = [draw.one(sources) for _ in chosen]
         for kind, p in sorted(zip(chosen, spots), key=lambda pair: pair[1]):
             self.goals += [Goal(t, into) for t in self._add(draw, p, [kind])]
