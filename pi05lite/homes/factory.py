@@ -195,7 +195,8 @@ def _assemble(out, source, count, size, seed, video, photos):
             card["tasks"][kind] = card["tasks"].get(kind, 0) + 1
             yield e
     steps = source.every if robot else 1
-    write_dataset(out / source.name, episodes(), HZ / steps if robot else 1,
-                  source.robot or "none", names, video, steps)
+    rate = HZ / steps if robot else 1
+    rate = int(rate) if rate == int(rate) else rate  # LeRobot counts whole frames
+    write_dataset(out / source.name, episodes(), rate, source.robot or "none", names, video, steps)
     write_card(out / source.name, source, card, count, size, seed, video)
     shutil.rmtree(parts)

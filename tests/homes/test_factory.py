@@ -203,3 +203,25 @@ def test_photographs_join_the_pictures_with_words(tmp_path, monkeypatch):
     assert len(words) == 21 and last.text == "detect king" and last.answer is None
     assert last.objects == [("king", (0.25, 0.25, 0.75, 0.75))]  # padded square
     assert "playing_cards" in (tmp_path / "out" / "WD" / "README.md").read_text()
+
+
+def test_examples_become_batches_of_the_model(made, tmp_path_factory):
+    from dataclasses import replace
+
+    from pi05lite import config
+    from pi05lite.processor import Processor
+    from pi05lite.tokens.text import TextTokenizer
+
+    dataset = open_(made, "MM", tmp_path_factory)
+    robot = describe_home_robot(dataset)
+    low, high = (HomeSource(dataset, robot, 50, level) for level in ("low", "high"))
+    words = WordsSource(open_(made, "WD", tmp_path_factory))
+    corpus = [high[i].answer for i in range(len(high))] + [high[0].text] + [
+        f"{words[i].text} {words[i].answer or ''}" for i in range(len(words))]
+    c = replace(config.tiny(), cameras=("base", "left_wrist", "right_wrist"))
+    processor = Processor(c, TextTokenizer.train(corpus, 600), None, {"mobile": robot})
+    batch = processor.collate([low[0], high[0], words[0], words[1]])
+    assert batch.images.shape == (4, 3, 3, 64, 64) and batch.tokens.shape[1] <= c.max_tokens
+    assert batch.action_mask[0, :25, :7].all() and not batch.action_mask[1:].any()
+    assert batch.target[1:].any(dim=1).all()
+    assert batch.actions.abs().max() <= 1
