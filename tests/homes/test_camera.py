@@ -116,8 +116,7 @@ def test_rays_cast_together_hit_what_single_rays_hit(episode, name):
     k = m.camera(name).id
     world = camera.rays(24, 59, name == "surround") @ d.cam_xmat[k].reshape(3, 3).T
     geom, distance = np.empty(len(world), np.int32), np.empty(len(world))
-    mujoco.mj_multiRay(m, d, d.cam_xpos[k], world.ravel(), camera.SEEN, True, -1, geom, distance,
-                       None, len(world), camera.FAR)
+    camera.cast(m, d, d.cam_xpos[k], world, geom, distance, np.empty((len(world), 3)))
     one = np.zeros(1, np.int32)
     for ray, found in zip(world, geom):
         mujoco.mj_ray(m, d, d.cam_xpos[k], ray, camera.SEEN, True, -1, one)
