@@ -118,16 +118,16 @@ def run_homes_data(args):
 
 def run_evaluate(args):
     """Run the suite, print its table, and the difference to another result where asked."""
-    from pi05lite.evaluate import results
+    from pi05lite.evaluate import scores
     from pi05lite.evaluate.command import evaluate
 
-    other = results.load(args.against) if args.against else None
+    other = scores.load(args.against) if args.against else None
     outcomes = evaluate(args.checkpoint, args.suite, args.count, args.seed, args.high, args.out,
                         args.films, args.execute)
-    print(results.show(results.summary(outcomes)))
+    print(scores.show(scores.summary(outcomes)))
     if other:
         table = {"rows": [outcome.row() for outcome in outcomes]}
         for figure in ("success", "progress"):
-            mean, low, high = (100 * v for v in results.compare(table, other, figure))
+            mean, low, high = (100 * v for v in scores.compare(table, other, figure))
             print(f"{figure} - {args.against}: {mean:+.1f} [{low:+.1f}, {high:+.1f}], paired")
     return 0

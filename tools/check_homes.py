@@ -97,7 +97,7 @@ def rollouts(count):
     from pi05lite import config
     from pi05lite.data.robots import Robot
     from pi05lite.data.stats import DatasetStats, of_values
-    from pi05lite.evaluate import drivers, results, rollout, trials
+    from pi05lite.evaluate import drivers, rollout, scores, trials
     from pi05lite.model.pi05 import Pi05
     from pi05lite.policy import Policy
     from pi05lite.processor import Processor
@@ -115,7 +115,7 @@ def rollouts(count):
             for r in trials.requests("short", count)]
     print(f"tiny: {sum(p.numel() for p in policy.model.parameters()) / 1e6:.2f} M parameters")
     out = rollout.rollouts(drivers.PolicyDriver(policy), make, progress=False)
-    print(results.show({"all": results.summary(out)["all"]}))
+    print(scores.show({"all": scores.summary(out)["all"]}))
 
 
 def speed(count):

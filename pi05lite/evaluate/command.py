@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from pi05lite.errors import DataError, say
-from pi05lite.evaluate import film, results
+from pi05lite.evaluate import film, scores
 from pi05lite.evaluate.drivers import PolicyDriver, RandomDriver, ScriptedDriver
 from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
@@ -25,7 +25,7 @@ def evaluate(checkpoint, suite="short", count=200, seed=0, high="own", out=None,
         raise DataError(say("films", "out=, a file beside which they are put", None, "name it"))
     if out:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
-        results.save(out, outcomes, policy=str(checkpoint), suite=suite, count=count, seed=seed,
+        scores.save(out, outcomes, policy=str(checkpoint), suite=suite, count=count, seed=seed,
                      high=high, execute=execute)
     for k in range(min(films, count)):
         frames, texts = film.film(driver, trials[k](), execute=execute)

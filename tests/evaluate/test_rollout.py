@@ -7,7 +7,7 @@ import pytest
 
 from pi05lite import cli
 from pi05lite.errors import ConfigError, DataError
-from pi05lite.evaluate import film, results
+from pi05lite.evaluate import film, scores
 from pi05lite.evaluate.command import evaluate
 from pi05lite.evaluate.drivers import PolicyDriver, RandomDriver, ScriptedDriver
 from pi05lite.evaluate.rollout import rollouts
@@ -132,21 +132,21 @@ def outcome(name, success, task="pick", progress=None):
 def test_results_are_kept_and_compared_by_trial(tmp_path):
     good = [outcome(f"t{i}", i < 30) for i in range(40)]
     bad = [outcome(f"t{i}", i < 20) for i in reversed(range(40))]
-    figures = results.summary(good)
+    figures = scores.summary(good)
     assert figures["all"]["success"][0] == 0.75 and figures["all"]["failures"] == {"dropped": 10}
     tables = []
     for name, rows in (("good", good), ("bad", bad)):
-        path = results.save(tmp_path / f"{name}.json", rows, suite="short", seed=0)
-        tables.append(results.load(path))
+        path = scores.save(tmp_path / f"{name}.json", rows, suite="short", seed=0)
+        tables.append(scores.load(path))
     assert tables[0]["about"] == {"suite": "short", "seed": 0} and tables[0]["command"]
-    mean, low, high = results.compare(*tables)
+    mean, low, high = scores.compare(*tables)
     assert mean == pytest.approx(0.25) and 0 < low < mean < high
     with pytest.raises(DataError, match="same trials"):
-        results.compare(tables[0], {"rows": tables[1]["rows"][:-1]})
+        scores.compare(tables[0], {"rows": tables[1]["rows"][:-1]})
     (tmp_path / "broken.json").write_text("{}")
     with pytest.raises(DataError, match="broken"):
-        results.load(tmp_path / "broken.json")
-    assert "75.0 [59.8, 85.8]" in results.show(figures)
+        scores.load(tmp_path / "broken.json")
+    assert "75.0 [59.8, 85.8]" in scores.show(figures)
 
 
 def test_a_film_shows_the_trial_with_its_words(tmp_path):

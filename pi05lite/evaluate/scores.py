@@ -51,7 +51,7 @@ def load(path):
             table = json.load(file)
         table["rows"], table["about"], table["summary"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(say(f"results {path}", "a file that results.save wrote", repr(error),
+        raise DataError(say(f"results {path}", "a file that scores.save wrote", repr(error),
                             "run pi05lite evaluate again")) from error
     return table
 
