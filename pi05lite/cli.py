@@ -63,6 +63,36 @@ def commands():
     command.add_argument("--out", help="the folder; data/vq_50x7 where left out")
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=run_tokens_codebook)
+
+    homes = known.add_parser("homes", help="the small world: its training data")
+    known_homes = homes.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known_homes.add_parser("data", help="write the six sources as LeRobot datasets")
+    command.add_argument("out", help="the folder to put the datasets into")
+    command.add_argument("--sources", default="MM,ME,CE,HL,VI,WD", help="which of the six")
+    command.add_argument("--episodes", type=int, default=600, help="of a whole set of six")
+    command.add_argument("--seed", type=int, default=0, help="the same seed, the same bytes")
+    command.add_argument("--homes", type=int, help="how many homes MM and VI are recorded in")
+    command.add_argument("--size", type=int, default=64, help="pixels of a picture")
+    command.add_argument("--every", type=int, help="actions (of 50 a second) for each picture")
+    command.add_argument("--workers", type=int, help="processes; one a core where left out")
+    command.add_argument("--no-photos", action="store_true",
+                         help="leave real photographs out of WD even where they are found")
+    command.add_argument("--video", action="store_true", help="H.264 in place of exact pictures")
+    command.set_defaults(run=run_homes_data)
+
+    command = known.add_parser("evaluate", help="a policy in homes it has never seen")
+    command.add_argument("--checkpoint", required=True, help='a folder, "scripted" or "random"')
+    command.add_argument("--suite", default="short", help="short, perception, skill, semantics, "
+                         "language, language_new, long, train, train_long")
+    command.add_argument("--count", type=int, default=200, help="how many trials")
+    command.add_argument("--seed", type=int, default=0, help="the same seed, the same trials")
+    command.add_argument("--high", default="own", help="subtasks: own, none or script")
+    command.add_argument("--execute", type=int, default=25, help="steps done of each chunk")
+    command.add_argument("--out", help="a .json file for the results")
+    command.add_argument("--films", type=int, default=0, help="how many trials are filmed")
+    command.add_argument("--against", help="a results file to compare with, trial by trial")
+    command.set_defaults(run=run_evaluate)
     return parser
 
 
@@ -126,4 +156,32 @@ def run_tokens_codebook(args):
     from pi05lite.evaluate import codebook
 
     print("written:", codebook.train(args.out, args.seed))
+    return 0
+
+
+def run_homes_data(args):
+    """Write the sources, or go on with a run that was stopped."""
+    from pi05lite.homes import factory
+
+    folders = factory.make(args.out, args.sources.split(","), args.episodes, args.seed, args.homes,
+                           args.size, args.every, args.workers, args.video,
+                           not args.no_photos)
+    print("\n".join(f"ready: {folder}" for folder in folders))
+    return 0
+
+
+def run_evaluate(args):
+    """Run the suite, print its table, and the difference to another result where asked."""
+    from pi05lite.evaluate import scores
+    from pi05lite.evaluate.command import evaluate
+
+    other = scores.load(args.against) if args.against else None
+    outcomes = evaluate(args.checkpoint, args.suite, args.count, args.seed, args.high, args.out,
+                        args.films, args.execute)
+    print(scores.show(scores.summary(outcomes)))
+    if other:
+        table = {"rows": [outcome.row() for outcome in outcomes]}
+        for figure in ("success", "progress"):
+            mean, low, high = (100 * v for v in scores.compare(table, other, figure))
+            print(f"{figure} - {args.against}: {mean:+.1f} [{low:+.1f}, {high:+.1f}], paired")
     return 0

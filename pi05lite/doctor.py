@@ -18,6 +18,7 @@ OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
 SETUP = 'pip install -c constraints.txt -e ".[dev]"   (or: make lab)'
 ONLY = {"real": ", only SentencePiece files need it", "lora": ", only LoRA needs it",
         "dev": ", only the tests need it"}  # by extra
+OUTSIDE = ("pusht", "aloha")  # extras that few have: each says itself how to get it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def _packages():
         if requirement.name not in seen:
             seen.add(requirement.name)
             marker = str(requirement.marker or "")
+            if any(f'"{extra}"' in marker for extra in OUTSIDE):
+                continue
             yield _package(requirement, next((ONLY[e] for e in ONLY if f'"{e}"' in marker), ""))
 
 
@@ -178,6 +181,7 @@ def _renderers():
     else:
         yield Finding("pictures", "plotly with anywidget: figures and widgets work in JupyterLab")
     if find_spec("mujoco"):
-        yield Finding("pictures", f"MuJoCo {metadata.version('mujoco')}")
+        yield Finding("pictures", "MuJoCo: homes with their software camera, no OpenGL needed")
     else:
-        yield Finding("pictures", "MuJoCo: not needed yet")
+        cure = "pip install -c constraints.txt mujoco gymnasium"
+        yield Finding("pictures", "homes need MuJoCo", PROBLEM, cure)

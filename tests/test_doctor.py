@@ -74,6 +74,11 @@ def test_a_missing_extra_says_what_it_is_for_once(kit, monkeypatch):
         "peft is not installed, only LoRA needs it"]
 
 
+def test_worlds_outside_the_kit_are_not_missed(kit, monkeypatch):
+    installed(monkeypatch, ['gym-pusht>=0.1; extra == "pusht"'], {})
+    assert problems() == [] and not any("pusht" in t for t in texts("packages"))
+
+
 @pytest.mark.parametrize("version, fine", [("2.4", True), ("2.13.0+cpu", True), ("2.3.1", False),
                                            ("3.0", False)])
 def test_versions_are_held_to_the_stated_range(kit, monkeypatch, version, fine):

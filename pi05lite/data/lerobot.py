@@ -27,7 +27,9 @@ class LeRobotDataset:
 
     episodes: episode indices (None: all); cameras: feature keys, or one (None: all); cache: folder
     for decoded frames. Methods take e, a position in `self.episodes`, and t, a frame of that
-    episode. Raises DataError if files are missing or damaged or do not fit together.
+    episode. `steps` is how many actions a frame holds: 1, or more where pictures are stored less
+    often than actions (then actions are numbered at their own rate). Raises DataError if files are
+    missing or damaged or do not fit together.
     """
 
     def __init__(self, root, *, name=None, cameras=None, image_size=64, episodes=None,
@@ -43,7 +45,9 @@ class LeRobotDataset:
         kinds = ("video", "image")
         self.all_cameras = tuple(k for k, f in self.features.items() if f["dtype"] in kinds)
         self.cameras = self._choose_cameras(cameras)
+        self.steps = self.features.get(action_key, {}).get("steps", 1)
         self.state_size, self.action_size = self._size(state_key), self._size(action_key)
+        self.action_size //= self.steps
         # Shared with every subset: tables, checked states and actions, mapped frames.
         self._tables, self._checked, self._frames = Tables(), {}, {}
         self._cache = FrameCache(cache)
@@ -72,8 +76,9 @@ class LeRobotDataset:
         return self._vectors(e, self.state_key, self.state_size)
 
     def actions(self, e):
-        """Actions of an episode, float32 (T, A), read-only; raises DataError for NaN, infinity."""
-        return self._vectors(e, self.action_key, self.action_size)
+        """Actions of an episode, float32 (T * steps, A), read-only; raises DataError for NaN."""
+        rows = self._vectors(e, self.action_key, self.action_size * self.steps)
+        return rows.reshape(-1, self.action_size)
 
     def timestamps(self, e):
         """Seconds since the start of the episode, float64 (T,)."""
@@ -96,7 +101,7 @@ class LeRobotDataset:
         if horizon < 1:
             raise DataError(self._say("horizon", "at least 1", horizon, "ask for one step or more"))
         actions = self.actions(e)
-        steps = self._frame(e, t) + np.arange(horizon)
+        steps = self._frame(e, t) * self.steps + np.arange(horizon)
         return actions[np.minimum(steps, len(actions) - 1)], steps < len(actions)
 
     def images(self, e, camera):
@@ -203,7 +208,7 @@ class LeRobotDataset:
 
     def _check_tables(self):
         sizes = {camera: None for camera in self.cameras if not self._is_video(camera)}
-        sizes |= {self.state_key: self.state_size, self.action_key: self.action_size}
+        sizes |= {self.state_key: self.state_size, self.action_key: self.action_size * self.steps}
         for path in sorted({self._layout.table(episode.index) for episode in self.episodes}):
             check_columns(path, sizes)
 

@@ -32,7 +32,8 @@ class Robot:
         states = dataset.states(e)
         if not self.remember:
             return states
-        before = np.roll(dataset.actions(e)[:, self.remember], 1, axis=0)
+        last = dataset.actions(e)[dataset.steps - 1::dataset.steps]  # of each frame
+        before = np.roll(last[:, self.remember], 1, axis=0)
         before[0] = 0  # nothing was commanded yet
         return np.concatenate([states, before], axis=1)
 
@@ -119,7 +120,7 @@ def describe_robot(dataset, known, horizon):
     taken over whole chunks of `horizon` steps.
     """
     table = stats.compute(dataset)
-    robot = Robot(dataset.name, table, dict(known.cameras), float(dataset.fps),
+    robot = Robot(dataset.name, table, dict(known.cameras), float(dataset.fps * dataset.steps),
                   tuple((i, i) for i in range(known.relative)), known.remember)
     if known.remember:
         known_states = [robot.states(dataset, e) for e in range(len(dataset.episodes))]

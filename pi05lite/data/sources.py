@@ -43,7 +43,7 @@ class RobotSource:
     def _phases(self, e):
         if self.gripper is None:
             return None
-        return gripper_phases(self.dataset.actions(e)[:, self.gripper])
+        return gripper_phases(self.dataset.actions(e)[::self.dataset.steps, self.gripper])
 
     def subtask(self, e, t):
         """What the robot is doing at frame t of episode e, in words."""

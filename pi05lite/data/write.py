@@ -25,14 +25,16 @@ COUNTERS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "in
             "index": "int64", "task_index": "int64"}
 
 
-def write_dataset(root, episodes, fps, robot, names=None, video=True):
+def write_dataset(root, episodes, fps, robot, names=None, video=True, steps=1):
     """Write episodes as a LeRobot v3.0 dataset in the new folder `root`; returns its path.
 
     episodes: an iterable of dicts {"state": (T, S), "action": (T, A), "task": text or T texts,
-    "images": {feature key: uint8 (T, h, w, 3)}, "meta": {column: value}}; the last two may be left
-    out. fps: frames a second; names: {"state": [...], "action": [...]}; video: H.264 videos (small,
-    not exact; even sizes only), else PNG pictures in the table (exact). Raises DataError if `root`
-    exists or an episode does not fit; then nothing is left behind.
+    "images": {feature key: uint8 (T, h, w, 3)}, "texts": {column: T texts}, "meta": {column:
+    value}}; the last three may be left out. fps: frames a second; names: {"state": [...],
+    "action": [...]}; video: H.264 videos (small, not exact; even sizes only), else PNG pictures in
+    the table (exact). steps: actions a frame, where they are stored more often than pictures: then
+    "action" is (T * steps, A), and a frame's row holds steps * A numbers. Raises DataError if
+    `root` exists or an episode does not fit; then nothing is left behind.
     """
     root = Path(root).expanduser()
     if root.exists():
@@ -41,7 +43,7 @@ def write_dataset(root, episodes, fps, robot, names=None, video=True):
     temporary = root.with_name(f".{root.name}.{uuid4().hex}.part")
     try:
         with ExitStack() as stack:
-            writer = _Writer(temporary, fps, video, stack)
+            writer = _Writer(temporary, fps, video, steps, stack)
             for episode in episodes:
                 writer.add(episode)
         writer.finish(robot, names or {})
@@ -68,21 +70,22 @@ def convert(source, root, video=True):
         }
         for e, episode in enumerate(source.episodes)
     )
-    return write_dataset(root, episodes, source.fps, source.robot, names, video)
+    return write_dataset(root, episodes, source.fps, source.robot, names, video, source.steps)
 
 
 class _Writer:
     """An unfinished dataset: open table and videos, and the lists collected so far."""
 
-    def __init__(self, root, fps, video, stack):
+    def __init__(self, root, fps, video, steps, stack):
         self.root, self.fps, self.video, self._stack = root, fps, video, stack
+        self.steps, self.texts = steps, ()  # names of the columns of text
         self.rows, self.tasks, self.shapes, self.frames = [], {}, None, 0
         self.values, self.histograms = {}, {}  # of all episodes, for meta/stats.json
         self._table, self._encoders = None, {}
 
     def add(self, episode):
         """Append one episode to the table and the videos, and one row to the list."""
-        episode = _checked(episode, len(self.rows))
+        episode = _checked(episode, len(self.rows), self.steps)
         length = len(episode["state"])
         self._check_shapes(episode)
         columns = self._columns(episode, length)
@@ -94,13 +97,16 @@ class _Writer:
             self.histograms[key] = self.histograms.get(key, 0) + histogram
             stats[key] = v30.picture_stats(histogram, length)
         pictures = self._write_images(episode["images"])
-        self._write_rows(columns, pictures)
+        texts = {key: pa.array(values, pa.string()) for key, values in episode["texts"].items()}
+        self.texts = tuple(texts)
+        self._write_rows(columns, texts | pictures)
         self._list(episode, length, stats)
         self.frames += length
 
     def _check_shapes(self, episode):
         shapes = {key: episode[key].shape[1] for key in ("state", "action")}
         shapes |= {key: frames.shape[1:] for key, frames in episode["images"].items()}
+        shapes |= {key: "text" for key in episode["texts"]}
         self.shapes = self.shapes or shapes
         if shapes != self.shapes:
             way_out = "give every episode the same sizes and cameras"
@@ -127,9 +133,9 @@ class _Writer:
             self._encoders[key].add(frames)
         return {}
 
-    def _write_rows(self, columns, pictures):
+    def _write_rows(self, columns, others):
         numbers = {key: v30.vector_column(values) for key, values in columns.items()}
-        table = pa.table(numbers | pictures)
+        table = pa.table(numbers | others)
         if self._table is None:
             path = self.root / v30.DATA_PATH.format(**FIRST)
             path.parent.mkdir(parents=True)
@@ -184,24 +190,28 @@ class _Writer:
             "splits": {"train": f"0:{len(self.rows)}"},
             "data_path": v30.DATA_PATH,
             "video_path": v30.VIDEO_PATH if self._encoders else None,
-            "features": {k: self._feature(k, names) for k in (*self.values, *self.histograms)},
+            "features": {k: self._feature(k, names)
+                         for k in (*self.values, *self.histograms, *self.texts)},
         }
 
     def _feature(self, key, names):
         if key in self.histograms:
             return v30.camera_feature(self.shapes[key], self.fps, self.video)
+        if key in self.texts:
+            return {"dtype": "string", "shape": [1], "names": None}
         if key in COUNTERS:
             return {"dtype": COUNTERS[key], "shape": [1], "names": None}
         name = key.removeprefix("observation.")
-        size = self.shapes[name]
-        return {
+        size, steps = self.shapes[name], self.steps if key == "action" else 1
+        feature = {
             "dtype": "float32",
             "shape": [size],
-            "names": names.get(name) or [f"{name}_{i}" for i in range(size)],
+            "names": names.get(name) or [f"{name}_{i}" for i in range(size // steps)],
         }
+        return feature | ({"steps": steps} if steps > 1 else {})
 
 
-def _checked(episode, number):
+def _checked(episode, number, steps):
     """The episode with float32 vectors and one text a frame; raises DataError if parts disagree."""
     thing = f"episode {number} to write"
     try:
@@ -211,13 +221,14 @@ def _checked(episode, number):
         way_out = "see write_dataset for what an episode holds"
         expected = 'a dict with "state", "action" and "task"'
         raise DataError(say(thing, expected, repr(error), way_out)) from error
+    texts = episode.get("texts", {})
     if state.ndim != 2 or action.ndim != 2 or not len(state):
         received = f"state {state.shape}, action {action.shape}"
         way_out = "give T rows of each, T at least 1"
         raise DataError(say(thing, "state (T, S) and action (T, A)", received, way_out))
     tasks = [tasks] * len(state) if isinstance(tasks, str) else [str(text) for text in tasks]
-    lengths = {"state": len(state), "action": len(action), "task": len(tasks)}
-    lengths |= {key: len(frames) for key, frames in images.items()}
+    lengths = {"state": len(state), "action": len(action) / steps, "task": len(tasks)}
+    lengths |= {key: len(values) for key, values in (images | texts).items()}
     if len(set(lengths.values())) != 1:
         way_out = "give T rows of each"
         raise DataError(say(thing, "as many frames of everything", lengths, way_out))
@@ -225,8 +236,9 @@ def _checked(episode, number):
     check_finite(action, f"{thing}: action")
     for frames in images.values():
         check_image(frames[0])
-    meta = episode.get("meta", {})
-    return {"state": state, "action": action, "tasks": tasks, "images": images, "meta": meta}
+    action = action.reshape(len(state), -1)  # (T, steps * A)
+    return {"state": state, "action": action, "tasks": tasks, "images": images, "texts": texts,
+            "meta": episode.get("meta", {})}
 
 
 def _merge(row, meta):

@@ -78,7 +78,8 @@ def hold(source, held_out):
     state_names = list(features["observation.state"]["names"] or [])
     rows, states = [], []
     for e, t in held_out.places:
-        last = source.dataset.actions(e)[t - 1] if t else np.zeros(source.robot.action_size)
+        before = t * source.dataset.steps - 1
+        last = source.dataset.actions(e)[before] if t else np.zeros(source.robot.action_size)
         state = source.dataset.states(e)[t]
         rows.append([state[state_names.index(name)] if name in state_names
                      else last[a] if "gripper" in name else 0.0

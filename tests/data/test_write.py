@@ -167,3 +167,26 @@ def test_a_source_that_stops_leaves_nothing_behind(tmp_path):
     with pytest.raises(RuntimeError, match="gone"):
         write_dataset(tmp_path / "new", episodes(), 10, "toy")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_actions_may_be_stored_more_often_than_pictures_with_texts_beside_them(tmp_path):
+    actions = vectors(20, 3, 7)
+    one = episode(0, 4, action=actions, texts={"subtask": ["a", "a", "b", "c"]})
+    root = write_dataset(tmp_path / "new", [one, one], 2, "toy", {"action": ["x", "y", "z"]},
+                         video=False, steps=5)
+    info = json.loads((root / "meta/info.json").read_text())["features"]
+    assert info["action"] == {"dtype": "float32", "shape": [15], "names": ["x", "y", "z"],
+                              "steps": 5}
+    assert info["subtask"]["dtype"] == "string"
+    dataset = LeRobotDataset(root, image_size=32)
+    assert (dataset.steps, dataset.action_size, len(dataset)) == (5, 3, 8)
+    assert np.array_equal(dataset.actions(1), actions)
+    chunk, real = dataset.chunk(1, 2, 12)
+    assert np.array_equal(chunk[:10], actions[10:]) and real.tolist() == [True] * 10 + [False] * 2
+    assert dataset.column(1, "subtask").tolist() == ["a", "a", "b", "c"]
+    again = LeRobotDataset(convert(dataset, tmp_path / "again", video=False), image_size=32)
+    assert again.steps == 5 and np.array_equal(again.actions(0), actions)
+    with pytest.raises(DataError, match="as many frames"):
+        write_dataset(tmp_path / "bad", [one], 2, "toy", steps=4)
+    with pytest.raises(DataError, match="same sizes"):
+        write_dataset(tmp_path / "bad", [one, one | {"texts": {}}], 2, "toy", steps=5)

@@ -1,0 +1,134 @@
+"""One expert episode as data: pictures at the rate a model is called, actions at 50 Hz, words."""
+
+import json
+from zlib import crc32
+
+import numpy as np
+
+from pi05lite.homes.camera import boxes
+from pi05lite.homes.expert import Expert
+from pi05lite.homes.home import Draw
+from pi05lite.homes.language import Speaker
+from pi05lite.homes.plan import disturb
+from pi05lite.homes.robots import HZ, QUICK
+from pi05lite.homes.tasks import Episode
+
+TAIL = 25  # steps recorded after the task is done
+TROUBLE = 0.2  # share of episodes in which something is pushed or slips
+OFF = 0.05  # how far the body strays from what was asked, as a share of its quickest
+POLITE = ("{}", "{}", "now {}", "please {}", "{} please")
+
+
+def record(request, every=25, size=64, voice="usual", style=None):
+    """Play one episode with the expert; returns what `write_dataset` takes, with its meta.
+
+    every: actions a picture; voice: "usual" words of subtasks, the "episode"'s own synonyms, or a
+    "person" who finds new words for each subtask. The task text is the prompt; per frame there are
+    the subtask, the boxes of what it is about and of all things in sight of the first camera (JSON
+    [[name, [y0, x0, y1, x1]], ...]).
+    """
+    episode = Episode(request)
+    key = crc32(repr(request).encode()) if style is None else style
+    draw, expert = Draw(key, 3), Expert(episode, key)
+    when = int(draw.between(30, 400)) if draw.chance(TROUBLE) else -1
+    stray = _Stray(episode.robot, Draw(key, 4))
+    film, actions = _Film(episode, size, voice, Draw(key, 5)), []
+    until = None
+    while until is None or len(actions) < until or len(actions) % every:
+        action, task = expert.act()
+        if len(actions) % every == 0:
+            film.take(task)
+        actions.append(action)
+        episode.world.step(stray(action))
+        episode.rubric.score()
+        if until is None:
+            disturb(episode, draw, episode.world.time, when)
+            if episode.over:
+                until, success = len(actions) + TAIL, bool(episode.rubric.success)
+    r, rubric = request, episode.rubric
+    meta = {"task_kind": r.task, "home": r.home, "split": r.split, "episode_seed": r.seed,
+            "room": episode.home.room, "success": success,
+            "progress": float(rubric.progress), "failure": "" if success else rubric.failure}
+    return film.episode_dict() | {"action": np.array(actions), "task": episode.prompt, "meta": meta}
+
+
+class _Stray:
+    """What the body does instead of what it was asked: a little off, slowly changing."""
+
+    def __init__(self, robot, draw):
+        low, high = np.array(robot.action_low), np.array(robot.action_high)
+        self.size, self.draw, self.off = OFF * (high - low) / 2, draw, np.zeros(len(low))
+        if robot.name == "two_arm":  # it is told places, not velocities
+            self.size[:] = OFF * QUICK / HZ
+        self.size[["gripper" in n or "opening" in n for n in robot.action_names]] = 0
+        self.low, self.high = low, high
+
+    def __call__(self, action):
+        push = np.array([self.draw.between(-1, 1) for _ in self.off])
+        self.off = 0.95 * self.off + 0.5 * push
+        return np.clip(action + self.off * self.size, self.low, self.high)
+
+
+class _Film:
+    """The frames of one episode as they are taken."""
+
+    def __init__(self, episode, size, voice, draw):
+        self.episode, self.size, self.voice, self.draw = episode, size, voice, draw
+        self.cameras = [c.name for c in episode.robot.cameras]
+        self.pictures = {name: [] for name in self.cameras}
+        self.state, self.texts = [], {"subtask": [], "boxes": [], "things": []}
+        self.last, self.said = None, ""
+
+    def take(self, task):
+        """One frame: what is seen and sensed now, and what the subtask is about."""
+        world = self.episode.world
+        for k, name in enumerate(self.cameras):
+            picture, geom = world.camera.picture(world.data, name, self.size)
+            self.pictures[name].append(picture)
+            if k == 0:
+                about, seen = found(self.episode, task, geom)
+        self.state.append(world.state())
+        for key, value in (("subtask", self._say(task)), ("boxes", json.dumps(about)),
+                           ("things", json.dumps(seen))):
+            self.texts[key].append(value)
+
+    def _say(self, task):
+        if task == self.last:
+            return self.said
+        e, self.last = self.episode, task
+        speaker = {"usual": e.usual, "episode": e.words}.get(self.voice)
+        if speaker is None:
+            speaker = Speaker(e.home, e.things, self.draw)
+            self.said = self.draw.one(POLITE).format(speaker.say(task))
+        else:
+            self.said = speaker.say(task)
+        return self.said
+
+    def episode_images(self):
+        """Pictures by feature key."""
+        return {f"observation.images.{name}": np.array(frames)
+                for name, frames in self.pictures.items()}
+
+    def episode_dict(self):
+        """State, pictures and texts."""
+        return {"state": np.array(self.state), "images": self.episode_images(),
+                "texts": self.texts}
+
+
+def found(episode, task, geom):
+    """([name, box] of what a subtask is about, [name, box] of all things in sight), rounded."""
+    scene = episode.scene
+    things = boxes(geom, scene.thing_of, range(len(episode.things)))
+    seen = [[episode.things[t].name, _round(box)] for t, box in things.items()]
+    about = [[episode.things[t].name, _round(box)] for t, box in things.items()
+             if t == task.thing]
+    if task.piece is not None:
+        name = "drawer" if task.drawer or task.skill in ("open", "close") else None
+        here = boxes(geom, scene.piece_of, [task.piece])
+        about += [[name or episode.home.pieces[p].names[0], _round(box)]
+                  for p, box in here.items()]
+    return about, seen
+
+
+def _round(box):
+    return [round(v, 4) for v in box]

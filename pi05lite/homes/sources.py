@@ -1,0 +1,74 @@
+"""Generated datasets as sources of a training mixture."""
+
+import json
+from pathlib import Path
+
+from pi05lite.data.examples import Example
+from pi05lite.data.lerobot import LeRobotDataset
+from pi05lite.data.robots import Robot
+from pi05lite.data.sources import RobotSource
+from pi05lite.data.stats import compute
+from pi05lite.errors import DataError, say
+from pi05lite.homes.robots import find_robot
+
+
+class HomeSource(RobotSource):
+    """Frames of a generated robot dataset at one level.
+
+    "low": subtask -> actions; "high": prompt -> boxes of what the next subtask is about, then the
+    subtask in words (pi0.5, section IV-C); boxes=False leaves them out.
+    """
+
+    def __init__(self, dataset, robot, horizon, level="low", name=None, boxes=True):
+        self.boxes = boxes
+        super().__init__(dataset, robot, horizon, level)
+        self.name = name or f"{dataset.name}/{level}"
+
+    def subtask(self, e, t):
+        """What the robot is doing at frame t of episode e, in words."""
+        return str(self.dataset.column(e, "subtask")[t])
+
+    def example(self, e, t):
+        """The example at frame t of episode e."""
+        example = super().example(e, t)
+        if self.level == "high" and self.boxes:
+            example.objects = objects(self.dataset.column(e, "boxes")[t])
+        return example
+
+
+class WordsSource:
+    """Pictures with questions, captions and boxes from a generated WD dataset."""
+
+    def __init__(self, dataset, slot="base", name=None):
+        self.dataset, self.slot, self.name = dataset, slot, name or dataset.name
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, i):
+        e, t = self.dataset.locate(i)
+        answer = str(self.dataset.column(e, "answer")[t]) or None
+        return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
+                       {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
+                       answer=answer, objects=objects(self.dataset.column(e, "boxes")[t]) or None)
+
+
+def objects(text):
+    """A cell of boxes (JSON) as [(label, (y0, x0, y1, x1))]."""
+    return [(label, tuple(box)) for label, box in json.loads(text)]
+
+
+def open_home_data(folder, name, image_size=64, cache=None):
+    """A dataset of the factory: source `name` (MM, ME ...) in `folder`."""
+    path = Path(folder) / name
+    if not path.is_dir():
+        raise DataError(say(f"source {name} in {folder}", "a dataset folder of that name", "none",
+                            f"pi05lite homes data {folder} --sources {name}"))
+    return LeRobotDataset(path, name=name, image_size=image_size, cache=cache)
+
+
+def describe_home_robot(dataset):
+    """The Robot of a generated dataset: its exact statistics, cameras by slot, control rate."""
+    known = find_robot(dataset.robot)
+    cameras = {slot: f"observation.images.{camera}" for slot, camera in known.slots.items()}
+    return Robot(known.name, compute(dataset), cameras, float(dataset.fps * dataset.steps))

@@ -1,0 +1,227 @@
+"""The six sources: whole, the same from a seed, resumable, readable as training examples."""
+
+import json
+from hashlib import blake2b
+
+import numpy as np
+import pytest
+
+from pi05lite import cli
+from pi05lite.data.mixture import Mixture
+from pi05lite.errors import DataError
+from pi05lite.homes import factory
+from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
+from pi05lite.homes.pictures import pictures
+from pi05lite.homes.record import record
+from pi05lite.homes.sources import HomeSource, WordsSource, describe_home_robot, open_home_data
+from pi05lite.homes.tasks import Episode, Request
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with one or two episodes of each robot source and 8 of WD."""
+    out = tmp_path_factory.mktemp("data")
+    factory.make(out, ("MM", "ME", "CE"), 8, workers=1, progress=False)
+    factory.make(out, ("WD",), 40, workers=1, photos=False, progress=False)
+    return out
+
+
+def digest(folder):
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): blake2b(p.read_bytes()).hexdigest() for p in files}
+
+
+def open_(made, name, tmp_path_factory):
+    return open_home_data(made, name, cache=tmp_path_factory.mktemp("cache"))
+
+
+def test_an_episode_has_actions_at_50_hz_and_pictures_when_a_model_is_called():
+    e = record(Request("pick", 3, "train", 3), every=25, size=32, style=1)
+    frames = len(e["state"])
+    assert len(e["action"]) == 25 * frames and e["action"].shape[1] == 7
+    assert {k: v.shape for k, v in e["images"].items()} == {
+        f"observation.images.{c}": (frames, 32, 32, 3) for c in ("head", "wrist", "surround")}
+    assert e["meta"]["success"] and set(e["texts"]) == {"subtask", "boxes", "things"}
+    assert set(e["texts"]["subtask"]) == {Episode(task="pick", home=3, seed=3).usual.say(
+        Episode(task="pick", home=3, seed=3).first)}
+
+
+def test_the_recorded_start_is_the_episode_as_it_starts():
+    e = record(Request("put", 5, "train", 5), size=32, style=1)
+    world = Episode(task="put", home=5, seed=5).world
+    assert np.array_equal(e["images"]["observation.images.head"][0], world.images(32)["head"])
+    assert np.array_equal(e["state"][0], world.state())
+
+
+def test_boxes_name_what_the_subtask_is_about():
+    e = record(Request("put", 5, "train", 5), size=64, style=1)
+    episode = Episode(task="put", home=5, seed=5)
+    place = episode.home.pieces[episode.goals[0].piece].names[0]
+    names = {name for cell in e["texts"]["boxes"] for name, _ in json.loads(cell)}
+    assert names <= {episode.things[0].name, place} and place in names
+    for cell in e["texts"]["things"]:
+        for name, (y0, x0, y1, x1) in json.loads(cell):
+            assert name in [t.name for t in episode.things]
+            assert 0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1
+
+
+def test_a_person_finds_new_words_for_each_subtask():
+    e = record(Request("drawer", 2, "train", 2), every=50, size=16, voice="person", style=1)
+    usual = record(Request("drawer", 2, "train", 2), every=50, size=16, style=1)
+    assert len(e["state"]) == len(usual["state"])
+    assert e["texts"]["subtask"] != usual["texts"]["subtask"]
+    verbs = {text.split(" the ")[0] for text in e["texts"]["subtask"]}
+    assert len(verbs) > len({t.split(" the ")[0] for t in usual["texts"]["subtask"]}) - 1
+
+
+def test_sources_are_lerobot_datasets_with_a_card(made, tmp_path_factory):
+    for name, robot, size in (("MM", "mobile", 7), ("ME", "arm", 4), ("CE", "two_arm", 8)):
+        dataset = open_(made, name, tmp_path_factory)
+        assert (dataset.version, dataset.robot, dataset.action_size) == ("v3.0", robot, size)
+        assert dataset.fps * dataset.steps == 50 and dataset.steps == 25
+        assert all(e.meta["success"] and e.meta["split"] == "train" for e in dataset.episodes)
+        card = (made / name / "README.md").read_text()
+        assert f"# {name}:" in card and "seed" in card and "known kinds only" in card
+    assert not [p for p in made.iterdir() if p.name.startswith(".")]
+
+
+def test_examples_of_every_level_come_out(made, tmp_path_factory):
+    dataset = open_(made, "MM", tmp_path_factory)
+    robot = describe_home_robot(dataset)
+    low = HomeSource(dataset, robot, 50)
+    example = low[0]
+    assert example.actions.shape == (50, 7) and set(example.images) == {
+        "base", "left_wrist", "right_wrist"}
+    assert np.array_equal(example.actions, dataset.actions(0)[:50])
+    assert example.text == dataset.column(0, "subtask")[0]
+    high = HomeSource(dataset, robot, 50, "high")[0]
+    assert high.answer == example.text and high.text == dataset.episodes[0].tasks[0]
+    assert all(len(box) == 4 for _, box in high.objects)
+    words = WordsSource(open_(made, "WD", tmp_path_factory))
+    assert len(words) == 8 * 20
+    found = [words[i] for i in range(len(words))]
+    assert all(bool(e.answer) is not bool(e.objects) for e in found)
+    mixture = Mixture([low, words], {low.name: 1, words.name: 3})
+    assert {mixture[i].source for i in range(20)} == {"MM/low", "WD"}
+
+
+def test_pictures_show_kinds_that_no_robot_data_has():
+    text = " ".join(" ".join([*e["texts"]["question"], *e["texts"]["answer"],
+                              *e["texts"]["boxes"]])
+                    for e in (pictures(40_000 + i, size=16) for i in range(8)))
+    named = [k for k in HELD_OUT_KINDS if any(name in text for name in KINDS[k].names)]
+    assert len(named) > 8
+    questions = text.count("?")
+    assert questions > 20 and text.count("caption en") > 15 and text.count("detect") > 40
+
+
+def test_answers_are_true():
+    for seed in range(5):
+        e = pictures(seed, 12, 48)["texts"]
+        for question, answer, cell in zip(e["question"], e["answer"], e["boxes"]):
+            if question.startswith("detect"):
+                names = [name for name, _ in json.loads(cell)]
+                assert question == "detect " + " ; ".join(names) and names == sorted(names)
+            elif question.startswith("do you see"):
+                assert answer in ("yes", "no")
+            elif question.startswith("what color"):
+                assert answer in {c for k in KINDS.values() for c in k.colors}
+
+
+def test_a_seed_gives_the_same_bytes_however_it_is_made(tmp_path):
+    options = {"sources": ("ME", "WD"), "episodes": 15, "size": 16, "photos": False,
+               "progress": False}
+    factory.make(tmp_path / "a", workers=1, **options)
+    real, done = factory._episode, []
+
+    def stops(source, i, size, seed):
+        done.append(i)
+        if len(done) == 6:
+            raise KeyboardInterrupt
+        return real(source, i, size, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(factory, "_episode", stops)
+        with pytest.raises(KeyboardInterrupt):
+            factory.make(tmp_path / "b", workers=1, **options)
+    assert not (tmp_path / "b" / "ME").exists()
+    again = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(factory, "_episode", lambda *a: again.append(a) or real(*a))
+        factory.make(tmp_path / "b", workers=1, **options)
+    assert len(again) == 8 - 5  # two jobs were kept
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    factory.make(tmp_path / "c", workers=1, seed=1, **options)
+    assert digest(tmp_path / "a") != digest(tmp_path / "c")
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_bytes(tmp_path):
+    options = {"sources": ("ME", "WD"), "episodes": 24, "size": 16, "photos": False,
+               "progress": False}
+    factory.make(tmp_path / "a", workers=1, **options)
+    factory.make(tmp_path / "b", workers=2, **options)
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+
+
+def test_the_command_writes_data_and_leaves_what_is_there(tmp_path, capsys):
+    command = ["homes", "data", str(tmp_path), "--sources", "WD", "--episodes", "5", "--size",
+               "16", "--workers", "1", "--no-photos"]
+    assert cli.main(command) == 0 and "ready" in capsys.readouterr().out
+    before = digest(tmp_path)
+    assert cli.main(command) == 0 and digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"sources": ("XX",)}, "source"), ({"episodes": 0}, "episodes"), ({"every": 0}, "every"),
+    ({"homes": 0}, "homes")])
+def test_impossible_orders_are_refused(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        factory.make(tmp_path / "out", **{"progress": False, "workers": 1} | changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_source_says_how_to_make_it(tmp_path):
+    with pytest.raises(DataError, match="pi05lite homes data"):
+        open_home_data(tmp_path, "MM")
+
+
+def test_photographs_join_the_pictures_with_words(tmp_path, monkeypatch):
+    from PIL import Image
+
+    cards = tmp_path / "vl" / "playing_cards"
+    cards.mkdir(parents=True)
+    Image.new("RGB", (40, 20), (200, 0, 0)).save(cards / "a.jpg")
+    row = {"image": "a.jpg", "split": "train", "width": 40, "height": 20,
+           "objects": [{"label": "king", "box_xyxy_norm": [0.25, 0.0, 0.75, 1.0]}]}
+    (cards / "boxes.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setenv("PI05LITE_DATA", str(tmp_path))
+    monkeypatch.setenv("PI05LITE_DOWNLOADS", str(tmp_path / "none"))
+    factory.make(tmp_path / "out", ("WD",), 5, size=16, workers=1, progress=False)
+    words = WordsSource(open_home_data(tmp_path / "out", "WD", 16, tmp_path / "cache"))
+    last = words[len(words) - 1]
+    assert len(words) == 21 and last.text == "detect king" and last.answer is None
+    assert last.objects == [("king", (0.25, 0.25, 0.75, 0.75))]  # padded square
+    assert "playing_cards" in (tmp_path / "out" / "WD" / "README.md").read_text()
+
+
+def test_examples_become_batches_of_the_model(made, tmp_path_factory):
+    from dataclasses import replace
+
+    from pi05lite import config
+    from pi05lite.processor import Processor
+    from pi05lite.tokens.text import TextTokenizer
+
+    dataset = open_(made, "MM", tmp_path_factory)
+    robot = describe_home_robot(dataset)
+    low, high = (HomeSource(dataset, robot, 50, level) for level in ("low", "high"))
+    words = WordsSource(open_(made, "WD", tmp_path_factory))
+    corpus = [high[i].answer for i in range(len(high))] + [high[0].text] + [
+        f"{words[i].text} {words[i].answer or ''}" for i in range(len(words))]
+    c = replace(config.tiny(), cameras=("base", "left_wrist", "right_wrist"))
+    processor = Processor(c, TextTokenizer.train(corpus, 600), None, {"mobile": robot})
+    batch = processor.collate([low[0], high[0], words[0], words[1]])
+    assert batch.images.shape == (4, 3, 3, 64, 64) and batch.tokens.shape[1] <= c.max_tokens
+    assert batch.action_mask[0, :25, :7].all() and not batch.action_mask[1:].any()
+    assert batch.target[1:].any(dim=1).all()
+    assert batch.actions.abs().max() <= 1

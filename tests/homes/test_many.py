@@ -1,0 +1,45 @@
+"""Many homes, and many episodes in a row; the full counts are in tools/check_homes.py."""
+
+import importlib.util
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+import pi05lite.homes as homes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def checks():
+    """The tool with the long checks, as a module."""
+    spec = importlib.util.spec_from_file_location("check_homes", ROOT / "tools/check_homes.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_hundreds_of_homes_build_with_everything_in_reach_and_at_rest(checks, capsys):
+    checks.builds(300)
+    assert "out of reach: []; moved while settling: []" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_episodes(checks, capsys):
+    checks.memory(300)  # prints after 150, 200 and 300
+    lines = [line for line in capsys.readouterr().out.splitlines() if "MB now" in line]
+    first, last = (float(line.split()[2]) for line in (lines[0], lines[-1]))
+    assert len(lines) == 3 and last - first < 10
+
+
+@pytest.mark.slow
+def test_processes_can_each_have_an_environment():
+    env = gymnasium.make_vec(homes.ENVIRONMENT, num_envs=2, vectorization_mode="async",
+                             vector_kwargs={"context": "spawn"}, cameras=["head"])
+    seen, info = env.reset(seed=0)
+    assert seen["head"].shape == (2, 64, 64, 3) and len(set(info["prompt"])) == 2
+    _, reward, *_ = env.step(env.action_space.sample())
+    assert reward.shape == (2,)
+    env.close()
