@@ -91,6 +91,7 @@ def commands():
     command.add_argument("--execute", type=int, default=25, help="steps done of each chunk")
     command.add_argument("--out", help="a .json file for the results")
     command.add_argument("--films", type=int, default=0, help="how many trials are filmed")
+    command.add_argument("--pretty", action="store_true", help="draw the films' room by OpenGL")
     command.add_argument("--against", help="a results file to compare with, trial by trial")
     command.set_defaults(run=run_evaluate)
     return parser
@@ -177,7 +178,7 @@ def run_evaluate(args):
 
     other = scores.load(args.against) if args.against else None
     outcomes = evaluate(args.checkpoint, args.suite, args.count, args.seed, args.high, args.out,
-                        args.films, args.execute)
+                        args.films, args.execute, pretty=args.pretty)
     print(scores.show(scores.summary(outcomes)))
     if other:
         table = {"rows": [outcome.row() for outcome in outcomes]}

@@ -1,5 +1,6 @@
 """`pi05lite evaluate`: a policy on a suite of trials, with its results file, sheets and videos."""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -8,14 +9,15 @@ from pi05lite.evaluate import film, scores
 from pi05lite.evaluate.drivers import PolicyDriver, RandomDriver, ScriptedDriver
 from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
+from pi05lite.homes.gl import View
 
 
 def evaluate(checkpoint, suite="short", count=200, seed=0, high="own", out=None, films=0,
-             execute=25, together=32, size=None, progress=True):
+             execute=25, together=32, size=None, progress=True, pretty=False):
     """Run a suite and return its Outcomes.
 
     checkpoint: a folder, "scripted" or "random"; out: a .json file for the results; films: how many
-    of the trials are filmed, next to `out`.
+    of the trials are filmed, next to `out`; pretty: the room in the films by OpenGL.
     """
     driver, pixels, cameras = make_driver(checkpoint, high, seed)
     asked = requests(suite, count, seed)
@@ -28,7 +30,9 @@ def evaluate(checkpoint, suite="short", count=200, seed=0, high="own", out=None,
         scores.save(out, outcomes, policy=str(checkpoint), suite=suite, count=count, seed=seed,
                      high=high, execute=execute)
     for k in range(min(films, count)):
-        frames, texts = film.film(driver, trials[k](), execute=execute)
+        trial = trials[k]()
+        with View(trial.world, (160, 160)) if pretty else nullcontext() as view:
+            frames, texts = film.film(driver, trial, execute=execute, view=view)
         stem = f"{Path(out).with_suffix('')}_{k:02d}_{asked[k].task}"
         film.save_sheet(f"{stem}.png", frames, texts)
         film.save_video(f"{stem}.mp4", frames, texts)

@@ -8,8 +8,12 @@ from pi05lite.homes.camera import rays
 from pi05lite.homes.robots import HZ
 
 
-def film(driver, trial, every=5, execute=25, size=160):
-    """Run a trial and return (frames, texts): every `every` steps, uint8 (h, w, 3) each."""
+def film(driver, trial, every=5, execute=25, size=160, view=None):
+    """Run a trial and return (frames, texts): every `every` steps, uint8 (h, w, 3) each.
+
+    view: a `homes.gl.View` of the trial's world, size x size, that draws the room by OpenGL; None:
+    the software camera does.
+    """
     frames, texts = [], []
     while not trial.over:
         [(actions, text)] = driver.plans([trial])
@@ -17,16 +21,16 @@ def film(driver, trial, every=5, execute=25, size=160):
         for _ in range(0, execute, every):
             if trial.over:
                 break
-            frames.append(frame(trial, size))
+            frames.append(frame(trial, size, view))
             texts.append(text)
             carry_out(trial, actions, every)
-    return frames + [frame(trial, size)], texts + [texts[-1]]
+    return frames + [frame(trial, size, view)], texts + [texts[-1]]
 
 
-def frame(trial, size=160):
+def frame(trial, size=160, view=None):
     """The room and the robot's cameras side by side, uint8 (size, k * size, 3)."""
     world = trial.world
-    parts = [room(world, size)]
+    parts = [room(world, size) if view is None else view.picture()]
     parts += [world.camera.picture(world.data, c.name, size)[0] for c in trial.robot.cameras[:2]]
     return np.concatenate(parts, axis=1)
 

@@ -149,6 +149,16 @@ def test_results_are_kept_and_compared_by_trial(tmp_path):
     assert "75.0 [59.8, 85.8]" in scores.show(figures)
 
 
+def test_a_film_may_show_the_room_by_another_view():
+    class Red:
+        def picture(self):
+            return np.full((48, 48, 3), (255, 0, 0), np.uint8)
+
+    trial = HomeTrial(Request(task="open", home=2), 48)
+    frames, _ = film.film(ScriptedDriver(), trial, every=50, size=48, view=Red())
+    assert all((f[:, :48] == (255, 0, 0)).all() and f[:, 48:].std() > 5 for f in frames)
+
+
 def test_a_film_shows_the_trial_with_its_words(tmp_path):
     trial = HomeTrial(Request("open", 1, "new", 1))
     frames, texts = film.film(ScriptedDriver(), trial, every=10, size=48)
