@@ -304,3 +304,14 @@ def test_padded_prompts_give_the_same_chunk_and_few_lengths(toy_model, toy_setup
     assert all(n % 32 == 0 for n in lengths) and len(lengths) == 1
     a, b = (p.follow(toy_observation, "go").actions for p in (plain, padded))
     np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_half_precision_weights_serve_a_policy(toy_model, toy_setup, toy_observation):
+    import copy
+
+    half = Policy(copy.deepcopy(toy_model).bfloat16(), toy_setup.processor)
+    chunk = half.follow(toy_observation, "go")
+    assert all(x.dtype == np.float32 for x in chunk.path)  # the chunk itself is kept in float32
+    whole = Policy(toy_model, toy_setup.processor).follow(toy_observation, "go")
+    np.testing.assert_allclose(chunk.path[-1], whole.path[-1], atol=0.15)
+    assert isinstance(half.subtask(toy_observation, "lift the block"), str)

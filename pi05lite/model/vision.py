@@ -30,7 +30,7 @@ class VisionTower(nn.Module):
 
     def patches(self, images):
         """The tower's own features, one per patch: (B, P, width of the tower)."""
-        x = self.tower.forward_features(images)
+        x = self.tower.forward_features(images.to(self.projector.weight.dtype))
         if x.ndim == 4:  # a convolutional or windowed tower gives a map instead of a list
             return x.flatten(1, 2) if self.channels_last else x.flatten(2).transpose(1, 2)
         return x[:, getattr(self.tower, "num_prefix_tokens", 0):]  # without class tokens
