@@ -166,7 +166,19 @@ def test_steps_that_do_not_fit_the_horizon_are_refused(counting, execute, delay)
         RealtimePolicy(counting, execute, delay)
 
 
-def test_a_real_policy_takes_over_smoothly_and_repeats_itself(toy_policy, toy_observation):
+@pytest.fixture
+def one_thread():
+    """The worker computes alone: a second team of threads beside the first can starve it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_real_policy_takes_over_smoothly_and_repeats_itself(
+        one_thread, toy_policy, toy_observation):
     def run(beta):
         """Actions, and how far each new chunk is from what the last one meant to do next."""
         toy_policy.beta, actions, gaps = beta, [], []
