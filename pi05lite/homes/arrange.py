@@ -140,11 +140,16 @@ class Arrangement:
             return draw.some(new, 1) + draw.some(known, count - 1)
         return draw.some(known, count)
 
-    def _add(self, draw, p, kinds):
-        """Put things of these kinds on piece p; returns their numbers."""
+    def _add(self, draw, p, kinds, closer=False):
+        """Put things of these kinds on piece p; returns their numbers.
+
+        Those that find no room are left out; closer: then they stand closer together.
+        """
         out = []
         for kind in kinds:
             spot = self._spot(draw, p)
+            if spot is None and closer:
+                spot = self._spot(draw, p, 0.7) or self._spot(draw, p, 0.5)
             if spot is None:
                 break
             colors = KINDS[kind].colors
@@ -155,15 +160,19 @@ class Arrangement:
             out.append(len(self.things) - 1)
         return out
 
-    def _spot(self, draw, p):
-        """A free place on piece p: x, y, z in the room; None where there is none left."""
+    def _spot(self, draw, p, share=1.0):
+        """A free place on piece p: x, y, z in the room; None where there is none left.
+
+        share: of the usual distances to what is there.
+        """
         piece = self.home.pieces[p]
         x0, x1, y0, y1, z = piece.surface
         for _ in range(60):
             place = from_pose(piece.pose, draw.between(x0, x1), draw.between(y0, y1))
-            if all(np.hypot(place[0] - t.pose[0], place[1] - t.pose[1]) > SPACING
+            if all(np.hypot(place[0] - t.pose[0], place[1] - t.pose[1]) > SPACING * share
                    for t in self.things) and all(
-                       np.hypot(place[0] - s[0], place[1] - s[1]) > 0.11 for s in self.stains):
+                       np.hypot(place[0] - s[0], place[1] - s[1]) > 0.11 * share
+                       for s in self.stains):
                 if not any(q.inside and over(q, place) for q in self.home.pieces):
                     return (*place, z + 0.002)
         return None
@@ -266,9 +275,9 @@ class Arrangement:
         self._stain(draw, table)
         dish = self._kinds(draw, family("dishes") + family("dishes", True), 1)
         rest = draw.some(family("food"), 1)
-        self.goals = [Goal(t, sink) for t in self._add(draw, table, dish)]
-        self.goals += [Goal(t, bin_) for t in self._add(draw, table, rest)]
-        self._add(draw, table, ["sponge"])
+        self.goals = [Goal(t, sink) for t in self._add(draw, table, dish, True)]
+        self.goals += [Goal(t, bin_) for t in self._add(draw, table, rest, True)]
+        self._add(draw, table, ["sponge"], True)
         self._stand(draw.one(self._pieces(lambda piece: True)), draw)
 
     def _plan_tray(self, draw):
