@@ -81,6 +81,27 @@ def commands():
     command.add_argument("--video", action="store_true", help="H.264 in place of exact pictures")
     command.set_defaults(run=run_homes_data)
 
+    train = known.add_parser("train", help="the two stages in homes, resumable")
+    known_train = train.add_subparsers(required=True, metavar="STAGE")
+    for stage, help in (("pretrain", "words and pictures, then all sources, by next-token loss"),
+                        ("posttrain", "text, action tokens and flow, from a pre-trained run")):
+        command = known_train.add_parser(stage, help=help)
+        command.add_argument("--data", required=True, help="the folder of `pi05lite homes data`")
+        command.add_argument("--out", required=True, help="the run folder")
+        command.add_argument("--reweight", action="store_true", help="go on without sources that "
+                             "are missing, the others sharing their place")
+        command.add_argument("--precision", default="bf16-mixed", help="Lightning's; 32-true")
+        if stage == "pretrain":
+            command.add_argument("--steps", type=int, nargs=2, metavar=("LOOK", "PRETRAIN"))
+        else:
+            command.add_argument("--steps", type=int)
+            command.add_argument("--from", dest="begin", required=True, help="the pre-trained run")
+            command.add_argument("--evaluate-every", type=int, default=500, metavar="STEPS",
+                                 help="24 short skills in new homes every so often; 0: never")
+            command.add_argument("--insulate", action="store_true", help="knowledge insulation: "
+                                 "no flow gradient in the VLM, alpha = 1")
+        command.set_defaults(run=run_train, stage=stage)
+
     command = known.add_parser("evaluate", help="a policy in homes it has never seen")
     command.add_argument("--checkpoint", required=True, help='a folder, "scripted" or "random"')
     command.add_argument("--suite", default="short", help="short, perception, skill, semantics, "
@@ -168,6 +189,20 @@ def run_homes_data(args):
                            args.size, args.every, args.workers, args.video,
                            not args.no_photos)
     print("\n".join(f"ready: {folder}" for folder in folders))
+    return 0
+
+
+def run_train(args):
+    """Train a stage, or go on with it."""
+    from pi05lite.train import command
+
+    same = dict(reweight=args.reweight, precision=args.precision)
+    if args.stage == "pretrain":  # no actions yet that a home could be entered with
+        command.pretrain(args.data, args.out, args.steps, **same)
+    else:
+        command.posttrain(args.data, args.out, args.begin, args.steps, args.insulate,
+                          evaluate_every=args.evaluate_every, **same)
+    print("ready:", args.out)
     return 0
 
 

@@ -28,6 +28,7 @@ class VisionConfig:
     heads: int | None = None
     mlp: int | None = None
     act: str | None = "gelu_tanh"  # PaliGemma's SigLIP; timm's default is the exact GELU
+    stem: tuple | None = None  # widths of convolutions that halve the picture, up to the patches
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,9 @@ class Config:
             for name, part in parts.items():
                 values[name] = part(**values[name])
             values["cameras"] = tuple(values["cameras"])
+            if values["vision"].stem is not None:
+                values["vision"] = dataclasses.replace(
+                    values["vision"], stem=tuple(values["vision"].stem))
             return Config(**values)
         except (TypeError, KeyError, json.JSONDecodeError) as error:
             raise ConfigError(say("config.json", "the fields of pi05lite.config.Config", error,
@@ -127,6 +131,18 @@ def tiny() -> Config:
         expert=TransformerConfig(width=96, mlp=384, **sizes),
         vocabulary=Vocabulary(text=1024, actions=1024, locations=256),
         cameras=("base", "left_wrist"), horizon=50, action_size=8, max_tokens=128)
+
+
+def homes() -> Config:
+    """2 M parameters for the homes: patches of 8 pixels behind convolutions, three cameras."""
+    sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=32)
+    return Config(
+        vision=VisionConfig(image_size=64, patch=8, width=128, depth=2, heads=4, mlp=512,
+                            stem=(32, 64, 128)),
+        vlm=TransformerConfig(width=128, mlp=512, **sizes),
+        expert=TransformerConfig(width=96, mlp=384, **sizes),
+        vocabulary=Vocabulary(text=2048, actions=1024, locations=64),
+        horizon=50, action_size=8, max_tokens=128)
 
 
 def small() -> Config:

@@ -23,15 +23,17 @@ def photographs(size=64, together=50):
 
 
 def _episode(source, rows, name):
-    texts = {"question": [], "answer": [], "boxes": []}
+    texts = {"question": [], "answer": [], "boxes": [], "things": []}
     frames = []
     for i in rows:
         example = source[i]
         frames.append(example.images[source.slot])
         texts["question"].append(example.text)
         texts["answer"].append(example.answer or "")
-        texts["boxes"].append(json.dumps([[label, [round(v, 4) for v in box]]
-                                          for label, box in example.objects or []]))
+        found = json.dumps([[label, [round(v, 4) for v in box]]
+                            for label, box in example.objects or []])
+        texts["boxes"].append(found)
+        texts["things"].append(found)
     blank = np.zeros((len(frames), 1), np.float32)
     return {"state": blank, "action": blank, "task": "", "texts": texts,
             "images": {"observation.images.picture": np.array(frames)},

@@ -26,10 +26,11 @@ SHOTS = 4  # pictures of one arrangement of things
 def pictures(seed, count=20, size=64, home=None):
     """`count` pictures of one home as an episode for `write_dataset`, one question each.
 
-    Per frame: "question", "answer" (both "" for pure boxes) and "boxes" as JSON.
+    Per frame: "question", "answer" ("" for pure boxes), the "boxes" it asks for, and those of all
+    "things" in sight, as JSON.
     """
     draw = Draw(seed, 21)
-    frames, texts = [], {"question": [], "answer": [], "boxes": []}
+    frames, texts = [], {"question": [], "answer": [], "boxes": [], "things": []}
     room = draw.one(list(ROOMS))
     place = make_home(seed if home is None else home, room, "train")
     while len(frames) < count:
@@ -37,7 +38,10 @@ def pictures(seed, count=20, size=64, home=None):
         for _ in range(min(SHOTS, count - len(frames))):
             picture, seen = _shot(draw, world, piece, size)
             if seen:
-                for key, value in zip(texts, _ask(draw, world.scene, seen, piece)):
+                named = [[world.scene.things[t].name, [round(v, 4) for v in box]]
+                         for t, box in seen.items()]
+                for key, value in zip(texts, (*_ask(draw, world.scene, seen, piece),
+                                              json.dumps(named))):
                     texts[key].append(value)
                 frames.append(picture)
     blank = np.zeros((count, 1), np.float32)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
 from pi05lite.data.examples import Example
 from pi05lite.data.lerobot import LeRobotDataset
 from pi05lite.data.robots import Robot
@@ -51,6 +53,39 @@ class WordsSource:
         return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
                        {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
                        answer=answer, objects=objects(self.dataset.column(e, "boxes")[t]) or None)
+
+
+class ThingsSource:
+    """Frames of a robot dataset with questions where things are, as seen by its first camera.
+
+    Boxes in robot pictures tie words to places in the very pictures that actions start from. Each
+    frame comes `variants` times, each time with one to three other things to find.
+    """
+
+    variants = 4
+
+    def __init__(self, dataset, slot="base", name=None):
+        self.dataset, self.slot, self.name = dataset, slot, name or f"{dataset.name}/things"
+        starts = np.cumsum([0] + [e.length for e in dataset.episodes[:-1]])
+        self.frames = [int(start + t) for e, start in enumerate(starts)
+                       for t, text in enumerate(dataset.column(e, "things")) if len(text) > 2]
+
+    def __len__(self):
+        return len(self.frames) * self.variants
+
+    def seen(self, i):
+        """(picture, [(label, box)] of everything in it) of example i."""
+        e, t = self.dataset.locate(self.frames[i // self.variants])
+        return (self.dataset.image(e, t, self.dataset.cameras[0]),
+                objects(self.dataset.column(e, "things")[t]))
+
+    def __getitem__(self, i):
+        picture, seen = self.seen(i)
+        draw = np.random.default_rng(i)
+        count = min(len(seen), 1 + int(draw.integers(3)))
+        asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
+        return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
+                       {self.slot: picture}, objects=asked)
 
 
 def objects(text):

@@ -37,6 +37,23 @@ class Batch:
         """The same batch in page-locked memory, for quick copies to a GPU."""
         return self.map(lambda x: x.pin_memory())
 
+    def parts(self):
+        """[(rows, Batch)] by which cameras they have, each without needless padding.
+
+        A picture with a question has one camera and few words, a robot three and many: together,
+        half of what is computed would be padding.
+        """
+        out = []
+        for cameras in self.image_mask.unique(dim=0):
+            rows = (self.image_mask == cameras).all(dim=1)  # (B,)
+            part = self[rows]
+            longest = int(part.valid.sum(dim=1).max())
+            for name in ("tokens", "kinds", "valid", "target"):
+                x = getattr(part, name)
+                setattr(part, name, None if x is None else x[:, :longest])
+            out.append((rows, part))
+        return out
+
     def __getitem__(self, rows):
         """The rows picked by an index, a slice or a mask."""
         return self.map(lambda x: x[rows])

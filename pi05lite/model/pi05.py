@@ -83,6 +83,20 @@ class Pi05(nn.Module):
         """Draw the expert anew, as at the start of post-training (pi0.5, section IV)."""
         start(self.expert)
 
+    @torch.no_grad()
+    def order(self, ids, generator=None):
+        """Start the embeddings of ids (n,) for rising numbers as waves, alike where they are near.
+
+        Words for state values and places of boxes mean amounts, which a model from random weights
+        would have to find out; one that was trained on the web knows.
+        """
+        n, width = len(ids), self.config.vlm.width
+        share = torch.rand(2, width, generator=generator)
+        waves = 0.5 * (n / 2) ** share[0]  # 1/2 to n / 4 over the whole range, all octaves alike
+        turns = torch.arange(n)[:, None] / n * waves + share[1]  # (n, D)
+        self.embedding.weight[ids] = ((2 / width) ** 0.5 * torch.cos(2 * torch.pi * turns)).to(
+            self.embedding.weight)
+
     def compile_parts(self, **options):
         """Let torch.compile fuse tower, prefix and expert, in place; writing text stays as it is.
 

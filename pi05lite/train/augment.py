@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 
 
-def augment(images, cameras, draws, crop=0.95, degrees=5.0, jitter=(0.3, 0.4, 0.5)):
+def augment(images, cameras, draws, crop=0.95, degrees=5.0, jitter=(0.3, 0.4, 0.5), moved=True):
     """images (B, C, 3, px, px) in [-1, 1] -> changed pictures; cameras: the C slots by name.
 
-    draws: the `Draws` of the B examples.
+    draws: the `Draws` of the B examples; moved=False: other light alone, everything in its place.
     """
-    room = torch.tensor(["wrist" not in slot for slot in cameras])
+    room = torch.tensor([moved and "wrist" not in slot for slot in cameras])
     out = images.clone()
     if room.any():
         few = images[:, room]

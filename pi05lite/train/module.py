@@ -55,6 +55,18 @@ class TrainingModule(pl.LightningModule):
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
+        if processes() > 1:  # sharded processes must run the same parts
+            return self.terms_of(batch, draws)
+        total = {}
+        for rows, part in batch.parts():
+            mine = self.terms_of(part, None if draws is None else draws.select(rows))
+            for name, (some, count) in mine.items():
+                before = total.get(name, (0.0, 0))
+                total[name] = before[0] + some, before[1] + count
+        return total
+
+    def terms_of(self, batch, draws):
+        """The terms of rows that go through the model together."""
         prefix = self.model.prefix(batch)
         loss, places = self.model.token_losses(prefix, batch)
         kinds = batch.kinds[places[:, 0], places[:, 1]]
@@ -89,7 +101,7 @@ class TrainingModule(pl.LightningModule):
         numbers = range(first + trainer.global_rank, first + r.batch_size, trainer.world_size)
         draws = Draws(r.seed, numbers)
         if r.augment:
-            batch.images = augment(batch.images, self.model.config.cameras, draws)
+            batch.images = augment(batch.images, self.model.config.cameras, draws, moved=r.move)
         losses = self.losses(batch, draws)
         if not torch.isfinite(losses["loss"]):
             self.stop("loss", losses["loss"])

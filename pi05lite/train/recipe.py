@@ -24,6 +24,7 @@ class Recipe:
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     flow_draws: int = 1  # noises and flow times per prefix
     augment: bool = True  # pictures changed a little at every step
+    move: bool = True  # ... those of the room also cropped and turned, which costs precision
     blur: float = 0.0  # standard deviation of noise on the normalised state in the prompt
     new_expert: bool = False  # draw the expert anew before the first step
     lora: tuple | None = None  # ranks of adapters in VLM and expert; None: train all weights
@@ -45,6 +46,28 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
     """Text, action tokens and flow together, the expert from random weights (alpha = 10)."""
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=max(1, steps // 20),
                   blur=0.05, alpha=10.0, flow_draws=4, new_expert=True)
+
+
+def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
+    """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
+
+    Two CPU cores: about 7 minutes, 1.5 GB.
+    """
+    return Recipe("look", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
+                  weight_decay=0.01, move=False, ema=0.0)
+
+
+def home_pretrain(steps=3000, batch_size=32, learning_rate=1.5e-3):
+    """Pre-training on the six sources of the homes."""
+    return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
+                  blur=0.01, ema=0.995, move=False, save_every=500)
+
+
+def home_posttrain(steps=4000, batch_size=32, learning_rate=1.5e-3):
+    """Post-training in homes: text, action tokens and flow (alpha = 10), a new expert."""
+    return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
+                  blur=0.01, ema=0.998, move=False, alpha=10.0, flow_draws=4, new_expert=True,
+                  save_every=500)
 
 
 def finetune(steps=30_000, batch_size=32, learning_rate=2.5e-5, lora=(16, 32)):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pi05lite.errors import DataError
-from pi05lite.homes.arrange import NEW_PAIRS
+from pi05lite.homes.arrange import NEW_PAIRS, Arrangement, Request
 from pi05lite.homes.expert import Expert
 from pi05lite.homes.home import SPLITS, Draw
 from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
@@ -175,3 +175,9 @@ def test_subtasks_are_understood_in_any_wording():
 def test_what_means_nothing_here_is_none(text):
     e = Episode(task="dishes", home=0, seed=0)
     assert understand(text, e.home, e.things) is None
+
+
+def test_a_crowded_table_still_has_what_the_task_is_about():
+    for seed in range(300):
+        made = Arrangement(Request("table", seed % 20, seed=seed), Draw(seed % 20, 0, seed, 7))
+        assert len(made.goals) == 2 and "sponge" in {t.kind for t in made.things}

@@ -1,0 +1,141 @@
+"""`pi05lite train`: the two stages in homes, from nothing to a policy, each resumable."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from safetensors.torch import load_file, save_file
+
+from pi05lite import config as configs
+from pi05lite.data.cache import atomic_path
+from pi05lite.data.mixture import Mixture
+from pi05lite.errors import ConfigError, DataError, say
+from pi05lite.evaluate.drivers import PolicyDriver
+from pi05lite.evaluate.intervals import wilson
+from pi05lite.evaluate.rollout import rollouts
+from pi05lite.evaluate.trials import HomeTrial, requests
+from pi05lite.homes.sources import ThingsSource, open_home_data
+from pi05lite.model.pi05 import Pi05
+from pi05lite.policy import Policy, load
+from pi05lite.train import homes, recipe
+from pi05lite.train.averaging import MovingAverage
+from pi05lite.train.fit import fit
+from pi05lite.train.look import look
+
+LOOKED_AT = {"WD": 0.5, "MM": 0.25, "HL": 0.15, "ME": 0.1}
+
+
+def pretrain(data, out, steps=None, config=None, reweight=False, **options):
+    """Words and pictures, then pre-training on all sources; returns the Policy.
+
+    steps: of (looking, pre-training), None: the recipes' own. options go to `fit`.
+    """
+    config = config or configs.homes()
+    first, second = steps or (None, None)
+    setup = homes.prepare(data, config, "pretrain", reweight=reweight)
+    model = start(setup, data, Path(out) / "look", with_steps(recipe.home_look, first), reweight)
+    return run(model, setup, with_steps(recipe.home_pretrain, second), out, options)
+
+
+def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, evaluate_every=0,
+              **options):
+    """Post-training from the checkpoint `begin`; returns the Policy.
+
+    insulate: knowledge insulation (no flow gradient in the VLM, alpha = 1).
+    """
+    policy = load(begin)
+    setup = homes.prepare(data, policy.model.config, "posttrain", reweight=reweight,
+                          processor=policy.processor)
+    r = with_steps(recipe.home_posttrain, steps)
+    r = replace(r, insulate=True, alpha=1.0) if insulate else r
+    return run(policy.model, setup, r, out, options, evaluate_every)
+
+
+def with_steps(make, steps):
+    """A recipe, with another number of steps where one is given."""
+    return make() if steps is None else make(steps)
+
+
+def run(model, setup, r, out, options, evaluate_every=0):
+    """Train by a recipe, saying how it goes."""
+    extra = [Losses()]
+    if evaluate_every:
+        extra.append(ClosedLoop(setup.processor, evaluate_every))
+    # Half precision where the processor has it: the same losses to three digits, in less time.
+    options = {"precision": "bf16-mixed", **options}
+    return fit(model, setup.processor, setup.mixture, r, out, callbacks=extra, **options)
+
+
+def start(setup, data, folder, r, reweight=False):
+    """A new model whose tower and words know each other; kept in `folder` for the next time."""
+    torch.manual_seed(r.seed)
+    c, text = setup.config, setup.processor.text
+    model = Pi05(c)
+    kept, about = folder / "model.safetensors", {"config": c.to_json(), "recipe": vars(r)}
+    if kept.is_file():
+        if json.loads((folder / "made.json").read_text()) != json.loads(json.dumps(about)):
+            raise ConfigError(say(f"{folder}", "made with the config and recipe of this run",
+                                  "others", "use another run folder, or remove this one"))
+        model.load_state_dict(load_file(kept))
+        return model
+    model.order(torch.tensor([text.encode(f" {i}")[0] for i in range(c.state_bins)]))
+    model.order(torch.arange(*c.vocabulary.span("location")))
+    parts = {name: ThingsSource(open_home_data(data, name, c.vision.image_size), name=name)
+             for name in LOOKED_AT if (Path(data) / name).is_dir()}
+    if len(parts) < len(LOOKED_AT) and not reweight:
+        raise DataError(say(f"sources in {data}", f"all of {tuple(LOOKED_AT)}", tuple(parts),
+                            f"pi05lite homes data {data}, or --reweight"))
+    mixture = Mixture(parts.values(), {name: LOOKED_AT[name] for name in parts}, r.seed)
+    look(model, text, mixture, r, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "made.json").write_text(json.dumps(about))
+    with atomic_path(kept) as temporary:
+        save_file(model.state_dict(), temporary)
+    return model
+
+
+class Losses(pl.Callback):
+    """Prints the losses, those of each source too, every so many steps."""
+
+    def __init__(self, every=100):
+        self.every = every
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        """One line."""
+        if trainer.global_step % self.every == 0:
+            found = {name.removeprefix("tokens/"): float(value) for name, value
+                     in trainer.callback_metrics.items() if name not in ("bar", "gradient_norm")}
+            print(f"step {trainer.global_step}: "
+                  + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
+
+
+class ClosedLoop(pl.Callback):
+    """A few short skills in homes never seen, every so many steps, with the averaged weights."""
+
+    def __init__(self, processor, every, count=24, suite="short"):
+        self.processor, self.every, self.count, self.suite = processor, every, count, suite
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        """Run the trials and print how many succeeded."""
+        if trainer.global_step % self.every or "mobile" not in self.processor.robots:
+            return
+        average = next(c for c in trainer.callbacks if isinstance(c, MovingAverage))
+        average.swap(module)
+        done = closed_loop(Policy(module.model, self.processor), self.suite, self.count)
+        average.swap(module)
+        module.model.train()
+        share, low, high = done, *wilson(round(done * self.count), self.count)
+        trainer.logger.log_metrics({f"success/{self.suite}": share}, trainer.global_step)
+        print(f"step {trainer.global_step}: {self.suite} skills {100 * share:.0f} % "
+              f"[{100 * low:.0f}, {100 * high:.0f}] of {self.count} trials")
+
+
+def closed_loop(policy, suite, count):
+    """Share of successes in the first `count` trials of a suite, told the skill in words."""
+    size = policy.model.config.vision.image_size
+    trials = [partial(HomeTrial, request, size) for request in requests(suite, count)]
+    outcomes = rollouts(PolicyDriver(policy, "none"), trials, progress=False)
+    return sum(o.success for o in outcomes) / count

@@ -1,0 +1,139 @@
+"""Words meet pictures, before anything else is trained: each patch says which words name it.
+
+pi0.5 starts from PaliGemma, whose tower learned from the web which words go with a picture, by
+SigLIP's sigmoid loss (arXiv 2303.15343). Ours starts from nothing, so it learns the same from the
+homes, patch by patch: a patch's token and the mean embedding of a name agree where the thing is.
+"""
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from pi05lite.data.images import to_float
+from pi05lite.train.augment import augment
+from pi05lite.train.draws import Draws
+from pi05lite.train.fit import quiet
+from pi05lite.train.module import rate
+
+HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
+
+
+class Looking(pl.LightningModule):
+    """Trains the tower and the embeddings of a Pi05 on (pictures, names, which name is where)."""
+
+    def __init__(self, model, recipe):
+        super().__init__()
+        self.vision, self.embedding, self.recipe = model.vision, model.embedding, recipe
+        self.scale = nn.Parameter(torch.tensor(2.3))  # log of SigLIP's temperature
+        self.bias = nn.Parameter(torch.tensor(-4.0))
+
+    def logits(self, images, ids, count):
+        """images (B, 3, px, px), names' ids (K, n) and how many are real (K,) -> (B, P, K)."""
+        real = (torch.arange(ids.shape[1]) < count[:, None])[..., None].to(images)
+        names = (self.embedding(ids) * real).sum(1) / count[:, None]  # (K, D)
+        patches = F.normalize(self.vision(images), dim=-1)
+        return patches @ F.normalize(names, dim=-1).T * self.scale.exp() + self.bias
+
+    def training_step(self, batch, batch_idx):
+        """Sigmoid loss over all patches and all names of the batch, per patch that has a name."""
+        images, ids, count, where = batch
+        step, r = self.trainer.global_step, self.recipe
+        draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
+        images = augment(images[:, None], ("base",), draws, moved=r.move)[:, 0]
+        logits = self.logits(images, ids, count)
+        loss = F.binary_cross_entropy_with_logits(logits, where.clamp(min=0), reduction="none")
+        loss = (loss * (where >= 0)).sum() / (where > 0).sum().clamp(min=1)
+        self.log("look", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self):
+        """AdamW with the recipe's schedule."""
+        r = self.recipe
+        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, r.betas,
+                                      weight_decay=r.weight_decay, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
+        return {"optimizer": optimizer,
+                "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Views(IterableDataset):
+    """Batches of (pictures, names, places) from a mixture of ThingsSources."""
+
+    def __init__(self, mixture, text, patches, batch_size, steps):
+        self.mixture, self.text, self.side = mixture, text, round(patches**0.5)
+        self.batch_size, self.steps = batch_size, steps
+
+    def __iter__(self):
+        for step in range(self.steps):
+            first = step * self.batch_size
+            yield self.collate([self.view(i) for i in range(first, first + self.batch_size)])
+
+    def view(self, i):
+        """(picture, [(label, box)]) of example i of the mixture."""
+        source, j = self.mixture.draw(i)
+        return self.mixture.sources[source].seen(j)
+
+    def collate(self, views):
+        """Views to images (B, 3, px, px), ids (K, n), counts (K,), places (B, P, K).
+
+        places: 1 where a patch shows the thing, 0 where it does not, -1 at its edge.
+        """
+        images = torch.stack([torch.from_numpy(to_float(v[0])).permute(2, 0, 1) for v in views])
+        names = sorted({name for _, seen in views for name, _ in seen})
+        ids = [self.text.encode(f" {name}") for name in names]
+        padded = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
+        for k, row in enumerate(ids):
+            padded[k, :len(row)] = torch.tensor(row)
+        where = np.zeros((len(views), self.side**2, len(names)), np.float32)
+        column = {name: k for k, name in enumerate(names)}
+        for b, (_, seen) in enumerate(views):
+            for name, box in seen:
+                here, k = covered(box, self.side), column[name]
+                where[b, :, k] = np.where(here != 0, here, where[b, :, k])
+        return images, padded, torch.tensor([len(row) for row in ids]), torch.from_numpy(where)
+
+
+def covered(box, side):
+    """Which patches (side * side,) a box covers: 1 mostly, -1 a little, 0 not."""
+    y0, x0, y1, x1 = box
+    low = np.arange(side) / side
+    down = np.clip(np.minimum(low + 1 / side, y1) - np.maximum(low, y0), 0, 1)
+    along = np.clip(np.minimum(low + 1 / side, x1) - np.maximum(low, x0), 0, 1)
+    shared = down[:, None] * along
+    share = np.maximum(shared * side**2, shared / max((y1 - y0) * (x1 - x0), 1e-6))
+    return np.where(share > HALF, 1.0, np.where(share > LITTLE, -1.0, 0.0)).ravel()
+
+
+def look(model, text, mixture, recipe, out, progress=True):
+    """Train the model's tower and embeddings in place; logs go to folder `out`."""
+    quiet()
+    patches = model.vision.tokens_per_image(model.config.vision.image_size)
+    views = Views(mixture, text, patches, recipe.batch_size, recipe.steps)
+    runner = pl.Trainer(
+        max_steps=recipe.steps, accelerator="auto", devices=1, gradient_clip_val=recipe.clip,
+        logger=CSVLogger(out, name="", version="log-look"), log_every_n_steps=20,
+        callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
+        enable_progress_bar=progress, enable_checkpointing=False, enable_model_summary=False)
+    model.train()
+    runner.fit(Looking(model, recipe), DataLoader(views, batch_size=None))
+
+
+@torch.no_grad()
+def points_right(model, text, views):
+    """(share of names whose best patch shows the thing, how many) over views."""
+    side = round(model.vision.tokens_per_image(model.config.vision.image_size) ** 0.5)
+    right = total = 0
+    model.eval()
+    for picture, seen in views:
+        image = torch.from_numpy(to_float(picture)).permute(2, 0, 1)[None]
+        patches = F.normalize(model.vision(image)[0], dim=-1)  # (P, D)
+        for name, box in seen:
+            words = model.embedding(torch.tensor(text.encode(f" {name}"))).mean(0)
+            right += covered(box, side)[int((patches @ words).argmax())] != 0
+            total += 1
+    return right / max(1, total), total

@@ -1,0 +1,197 @@
+"""The recipe in homes, from data to a policy that acts, at a size that trains in seconds."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pi05lite import cli, config
+from pi05lite.data.mixture import Mixture
+from pi05lite.errors import ConfigError, DataError
+from pi05lite.homes import factory
+from pi05lite.homes.sources import ThingsSource, open_home_data
+from pi05lite.model.pi05 import Pi05
+from pi05lite.policy import load
+from pi05lite.train import command, homes, recipe
+from pi05lite.train.draws import Draws
+from pi05lite.train.fit import history
+from pi05lite.train.look import Views, covered, look, points_right
+from pi05lite.train.module import TrainingModule
+
+
+def small():
+    """The shape of the homes model, as small as it goes."""
+    sizes = dict(depth=2, heads=4, kv_heads=1, head_dim=8)
+    c = config.homes()
+    return replace(
+        c, vision=replace(c.vision, image_size=32, width=32, depth=1, heads=2, mlp=64,
+                          stem=(8, 16, 32)),
+        vlm=config.TransformerConfig(width=32, mlp=64, **sizes),
+        expert=config.TransformerConfig(width=16, mlp=32, **sizes),
+        vocabulary=replace(c.vocabulary, text=1024, actions=512), max_tokens=160)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """One folder with all six sources, a few episodes each."""
+    out = tmp_path_factory.mktemp("homes")
+    for name, episodes in (("MM", 30), ("ME", 12), ("CE", 10), ("WD", 16)):
+        factory.make(out, (name,), episodes, workers=1, photos=False, progress=False)
+    factory.make(out, ("HL", "VI"), 1, workers=1, size=32, progress=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def setup(data, tmp_path_factory):
+    return homes.prepare(data, small(), cache=tmp_path_factory.mktemp("cache"))
+
+
+def test_the_mixture_has_the_shares_of_the_stage(setup):
+    assert np.allclose(sorted(setup.mixture.shares), sorted(homes.PRETRAIN.values()))
+    robots = {r: s.action_size for r, s in setup.processor.robots.items()}
+    assert robots == {"mobile": 7, "arm": 4, "two_arm": 8}
+    assert sum(homes.POSTTRAIN.values()) == pytest.approx(1) == sum(homes.PRETRAIN.values())
+
+
+def test_the_target_robot_is_a_few_percent_of_pre_training_and_the_laboratory_leaves_after_it():
+    assert homes.PRETRAIN["MM/low"] < 0.1
+    assert not any(part.startswith("CE") for part in homes.POSTTRAIN)
+
+
+def test_every_part_of_both_stages_makes_a_batch(setup, data, tmp_path):
+    after = homes.prepare(data, small(), "posttrain", processor=setup.processor, cache=tmp_path)
+    for one in (setup, after):
+        for source in one.mixture.sources:
+            batch = one.processor.collate([source[i] for i in range(min(3, len(source)))])
+            assert batch.target.any() and (batch.source >= 0).all()
+            assert (batch.action_mask.any()) == source.name.endswith("/low")
+    assert after.processor.text is setup.processor.text
+
+
+def test_a_missing_source_is_named_and_its_place_shared_only_when_told_so(data, tmp_path):
+    part = tmp_path / "part"
+    part.mkdir()
+    for name in ("MM", "WD"):
+        (part / name).symlink_to(data / name)
+    with pytest.raises(DataError, match="no ME, no CE, no HL"):
+        homes.prepare(part, small(), cache=tmp_path)
+    setup = homes.prepare(part, small(), reweight=True, cache=tmp_path)
+    assert setup.mixture.names == ["MM/low", "MM/things", "WD"]
+    assert setup.mixture.shares.sum() == pytest.approx(1)
+    with pytest.raises(DataError, match="at least one"):
+        homes.prepare(tmp_path / "nothing", small(), reweight=True, cache=tmp_path)
+
+
+def test_questions_about_robot_pictures_ask_for_what_is_in_sight(data, tmp_path):
+    source = ThingsSource(open_home_data(data, "MM", 32, cache=tmp_path))
+    for i in range(0, len(source), 29):
+        example, (picture, seen) = source[i], source.seen(i)
+        assert set(example.objects) <= set(seen) and 1 <= len(example.objects) <= 3
+        assert example.text == "detect " + " ; ".join(name for name, _ in example.objects)
+        assert np.array_equal(picture, example.images["base"])
+        assert example.objects == source[i].objects  # the same every time
+
+
+def test_rows_are_computed_with_those_of_the_same_cameras_and_give_the_same_losses(setup):
+    torch.manual_seed(0)
+    examples = [source[i] for source in setup.mixture.sources for i in range(2)]
+    batch, rows = setup.processor.collate(examples), range(len(examples))
+    cameras = [tuple(part.image_mask[0].tolist()) for _, part in batch.parts()]
+    assert len(cameras) == len(set(cameras)) == 3  # pictures, arm, the two other robots
+    assert sum(rows.sum() for rows, _ in batch.parts()) == len(batch)
+    assert min(part.tokens.shape[1] for _, part in batch.parts()) < batch.tokens.shape[1]
+    module = TrainingModule(Pi05(small()), recipe.home_posttrain(), setup.mixture.names)
+    apart, together = module.terms(batch, Draws(0, rows)), module.terms_of(batch, Draws(0, rows))
+    assert apart.keys() == together.keys()
+    for name, (some, count) in together.items():
+        assert count == apart[name][1]
+        torch.testing.assert_close(apart[name][0], some, rtol=1e-4, atol=1e-3)
+
+
+# ---- words and pictures ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("box, full, part", [
+    ((0.25, 0.25, 0.5, 0.5), {5}, set()),  # exactly one of 4 x 4 patches
+    ((0.3, 0.3, 0.4, 0.4), {5}, set()),  # small and inside of one
+    ((0.0, 0.0, 0.5, 0.5), {0, 1, 4, 5}, set()),
+    ((0.25, 0.25, 0.5, 0.55), {5}, {6}),  # a little over the edge
+])
+def test_which_patches_a_box_covers(box, full, part):
+    found = covered(box, 4)
+    assert set(np.flatnonzero(found == 1)) == full and set(np.flatnonzero(found == -1)) == part
+
+
+def test_looking_teaches_where_named_things_are(setup, data, tmp_path):
+    source = ThingsSource(open_home_data(data, "WD", 32, cache=tmp_path))
+    torch.manual_seed(0)
+    model, text = Pi05(small()), setup.processor.text
+    views = [source.seen(i) for i in range(0, len(source), 4)]
+    before, _ = points_right(model, text, views)
+    look(model, text, Mixture([source]), replace(recipe.home_look(120, 16), warmup=5), tmp_path,
+         progress=False)
+    after, count = points_right(model, text, views)
+    assert after > before + 0.2 and count > 100
+
+
+def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):
+    source = ThingsSource(open_home_data(data, "WD", 32, cache=tmp_path))
+    views = Views(Mixture([source]), setup.processor.text, 16, 4, 1)
+    (images, ids, count, where), = views
+    assert images.shape == (4, 3, 32, 32) and where.shape == (4, 16, len(ids)) and len(count)
+    assert (where == 1).any((0, 1)).all() and (where == 0).any()
+
+
+def test_numbers_start_in_order():
+    torch.manual_seed(0)
+    model = Pi05(small())
+    ids = torch.arange(100, 164)
+    model.order(ids)
+    rows = model.embedding.weight.detach()[ids]
+    like = [float((rows[n:] * rows[:64 - n]).sum(1).mean()) for n in (1, 2, 8)]
+    assert like[0] > like[1] > like[2] + 0.1 and like[0] > 0.5
+    assert float(rows.norm(dim=1).mean()) == pytest.approx(1, abs=0.2)
+
+
+def test_a_stem_must_end_at_the_patch_size():
+    c = small()
+    with pytest.raises(ConfigError, match="stem"):
+        Pi05(replace(c, vision=replace(c.vision, stem=(8, 16))))
+    assert config.Config.from_json(c.to_json()) == c
+
+
+# ---- the whole of it ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(config, "homes", small)
+    monkeypatch.setattr(recipe, "home_pretrain",
+                        lambda steps=40: replace(HOME_PRETRAIN(steps, 8), save_every=10))
+    monkeypatch.setattr(recipe, "home_posttrain",
+                        lambda steps=40: replace(HOME_POSTTRAIN(steps, 8), save_every=10))
+    before, after = str(tmp_path / "pre"), str(tmp_path / "post")
+    train = ["train", "pretrain", "--data", str(data), "--out", before]
+    assert cli.main([*train, "--steps", "10", "40", "--precision", "32-true"]) == 0
+    losses = [value for _, value in history(before)["text"]]
+    assert losses[-1] < losses[0] - 1
+    assert cli.main(["train", "posttrain", "--data", str(data), "--out", after, "--from", before,
+                     "--steps", "40", "--evaluate-every", "40", "--precision", "32-true"]) == 0
+    flow = [value for _, value in history(after)["flow"]]
+    assert flow[-1] < flow[0]
+    assert "skills" in capsys.readouterr().out and history(after)["success/short"]
+    results = tmp_path / "short.json"
+    assert cli.main(["evaluate", "--checkpoint", after, "--count", "6", "--out", str(results)]) == 0
+    assert len(json.loads(results.read_text())["rows"]) == 6
+    # A run that is finished trains no further, and its weights stay.
+    weights = load(after).model.state_dict()
+    again = command.posttrain(data, after, before, 40, progress=False)
+    assert all(torch.equal(again.model.state_dict()[k], v) for k, v in weights.items())
+    # A run folder made otherwise is refused.
+    with pytest.raises(ConfigError, match="another"):
+        command.posttrain(data, after, before, 41, progress=False)
+
+
+HOME_PRETRAIN, HOME_POSTTRAIN = recipe.home_pretrain, recipe.home_posttrain
