@@ -105,7 +105,8 @@ def commands():
     command = known.add_parser("evaluate", help="a policy in homes it has never seen")
     command.add_argument("--checkpoint", required=True, help='a folder, "scripted" or "random"')
     command.add_argument("--suite", default="short", help="short, perception, skill, semantics, "
-                         "language, language_new, long, train, train_long")
+                         "language, language_new, long, train, train_long; subtasks: what the high "
+                         "level says while the script does long tasks")
     command.add_argument("--count", type=int, default=200, help="how many trials")
     command.add_argument("--seed", type=int, default=0, help="the same seed, the same trials")
     command.add_argument("--high", default="own", help="subtasks: own, none or script")
@@ -211,6 +212,8 @@ def run_evaluate(args):
     from pi05lite.evaluate import scores
     from pi05lite.evaluate.command import evaluate
 
+    if args.suite == "subtasks":
+        return say_subtasks(args)
     other = scores.load(args.against) if args.against else None
     outcomes = evaluate(args.checkpoint, args.suite, args.count, args.seed, args.high, args.out,
                         args.films, args.execute, pretty=args.pretty)
@@ -220,4 +223,19 @@ def run_evaluate(args):
         for figure in ("success", "progress"):
             mean, low, high = (100 * v for v in scores.compare(table, other, figure))
             print(f"{figure} - {args.against}: {mean:+.1f} [{low:+.1f}, {high:+.1f}], paired")
+    return 0
+
+
+def say_subtasks(args):
+    """Ask the high level along scripted long tasks, print how often it is right."""
+    from pi05lite.evaluate.command import make_driver
+    from pi05lite.evaluate.subtasks import accuracy, save, subtasks
+
+    driver, size, cameras = make_driver(args.checkpoint, "own", args.seed)
+    rows = subtasks(driver, "long", args.count, args.seed, size=size, cameras=cameras)
+    mean, low, high = (100 * v for v in accuracy(rows))
+    print(f"subtask right: {mean:.1f} % [{low:.1f}, {high:.1f}], {len(rows)} questions in "
+          f"{args.count} episodes")
+    if args.out:
+        save(args.out, rows)
     return 0

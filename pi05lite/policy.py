@@ -5,6 +5,7 @@ the actions from the subtask alone (pi0.5, section IV-B). Chunks are renewed mor
 """
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -100,16 +101,24 @@ class Policy:
 
         return allowed
 
-    def subtask(self, observation, prompt, limit=24, temperature=0.0, generator=None):
+    def subtask(self, observation, prompt, limit=40, temperature=0.0, generator=None):
         """High level: the overall prompt and the pictures -> what to do next, in words."""
         batch = self.batch(observation, prompt, "high")
         return self.answers(batch, limit, temperature, generator)[0]
 
-    def answers(self, batch, limit=24, temperature=0.0, generator=None):
-        """What the model writes behind each prompt of a batch, as a list of texts."""
+    def answers(self, batch, limit=40, temperature=0.0, generator=None):
+        """What the model writes behind each prompt of a batch, as a list of texts.
+
+        Boxes that come first, with their labels, are left out: what remains is what to do.
+        """
         ids = self.model.generate(batch, EOS, limit, self.text_ids(), temperature, generator)
-        words = self.processor.text
-        return [words.decode([i for i in row if i < words.size]).strip() for row in ids.tolist()]
+        return [self._words(row) for row in ids.tolist()]
+
+    def _words(self, row):
+        first, end = self.model.config.vocabulary.span("location")
+        boxes = sum(kind for kind, _ in groupby(row, lambda i: first <= i < end))
+        text = self.processor.text.decode([i for i in row if i < self.processor.text.size])
+        return ";".join(text.split(";")[boxes:]).strip()
 
     def act(self, observation, prompt, seed=0, previous=None, delay=0):
         """Both levels: renew the subtask where it is due, then one chunk for it.

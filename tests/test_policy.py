@@ -103,9 +103,11 @@ def test_a_chunk_follows_pictures_and_state(toy_policy, toy_observation):
 def test_the_high_level_is_asked_with_the_prompt_and_answers_in_words(
         toy_policy, toy_observation, monkeypatch):
     v, text = toy_policy.model.config.vocabulary, toy_policy.processor.text
-    ids = [v.location_id(3), *text.encode(" carry: the block "), EOS, EOS]
+    box = [v.location_id(i) for i in (3, 1, 9, 4)]
+    ids = [*box, *text.encode(" block ;"), *box, *text.encode(" bowl ; carry: the block; gently "),
+           EOS, EOS]
     asked = writes(monkeypatch, toy_policy, ids)
-    assert toy_policy.subtask(toy_observation, "clean_up", limit=9) == "carry: the block"
+    assert toy_policy.subtask(toy_observation, "clean_up", limit=9) == "carry: the block; gently"
     batch, limit, allowed = asked[0]
     prompt = decoded(toy_policy, batch)
     assert prompt.startswith("Task: clean up, State: ") and prompt.endswith(";\nSubtask: ")

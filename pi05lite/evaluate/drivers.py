@@ -59,12 +59,19 @@ class PolicyDriver:
                 trial.memory["subtask"] = trial.episode.usual.say(task)
             elif age % self.policy.subtask_every == 0:
                 due.append((trial, o))
-        if due:
-            examples = [self._example(o, trial.prompt, "high") for trial, o in due]
-            device = next(self.policy.model.parameters()).device
-            said = self.policy.answers(self.policy.processor.collate(examples).to(device))
-            for (trial, _), text in zip(due, said):
-                trial.memory["subtask"] = text.rsplit(";", 1)[-1].strip()  # after any boxes
+        said = self.say_subtasks([(o, trial.prompt) for trial, o in due])
+        for (trial, _), text in zip(due, said):
+            trial.memory["subtask"] = text
+
+    def say_subtasks(self, asked, together=64):
+        """What the high level says to [(observation, overall prompt)]."""
+        said, device = [], next(self.policy.model.parameters()).device
+        for first in range(0, len(asked), together):
+            examples = [self._example(o, prompt, "high")
+                        for o, prompt in asked[first:first + together]]
+            batch = self.policy.processor.collate(examples).to(device)
+            said += self.policy.answers(batch)
+        return said
 
     def _example(self, o, text, level):
         return Example("", level, text, o.images, o.robot, o.state)
