@@ -16,7 +16,7 @@ from pi05lite.data.stats import DatasetStats
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.batch import Batch
 from pi05lite.tokens import actions as action_tokenizers
-from pi05lite.tokens.boxes import encode_boxes
+from pi05lite.tokens.boxes import encode_box, encode_boxes
 from pi05lite.tokens.prompt import question_prompt, robot_prompt, sequence
 from pi05lite.tokens.text import TextTokenizer
 from pi05lite.tokens.vocabulary import EOS
@@ -87,6 +87,16 @@ class Processor:
         if example.answer:
             ids += self.text.encode((" ; " if ids else "") + example.answer)
         return ids
+
+    def named(self, example, tokens):
+        """Yield (place of the last token, bins of the box) of each thing that the prompt names."""
+        v = self.config.vocabulary
+        for name, box in example.named or ():
+            ids = self.text.encode(f" {name}")
+            for place in range(len(tokens) - len(ids) + 1):
+                if tokens[place:place + len(ids)] == ids:
+                    yield place + len(ids) - 1, v.location(np.array(encode_box(box, v))).tolist()
+                    break
 
     def normal_actions(self, example):
         """The chunk (H, A') in [-1, 1]."""
@@ -161,6 +171,7 @@ class Processor:
         actions = torch.zeros(B, c.horizon, c.action_size)
         action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
         state = torch.zeros(B, c.action_size) if self.states_fit else None
+        places = torch.full((B, L, 4), -1)
         for b, (example, s) in enumerate(zip(examples, sequences)):
             for slot, image in example.images.items():
                 k = self.slot(example.source, slot, image)
@@ -169,6 +180,8 @@ class Processor:
             n = min(len(s.tokens), L)
             tokens[b, :n], kinds[b, :n] = torch.tensor(s.tokens[:n]), torch.tensor(s.kinds[:n])
             valid[b, :n], target[b, :n] = True, torch.tensor(s.target[:n])
+            for place, box in self.named(example, s.tokens):
+                places[b, place] = torch.tensor(box)
             if example.actions is not None:
                 size = example.actions.shape[1]
                 actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))
@@ -178,7 +191,7 @@ class Processor:
         source = [self.sources.index(e.source) if e.source in self.sources else -1
                   for e in examples]
         return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
-                     torch.tensor(source), state)
+                     torch.tensor(source), places, state)
 
     # ---- tensors back to the world ---------------------------------------------------------
 

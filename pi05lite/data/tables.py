@@ -1,6 +1,7 @@
 """Parquet tables as numpy: one column of a file, or of some of its rows."""
 
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,14 @@ def open_table(path):
     if not path.is_file():
         raise DataError(say(path, "a parquet file", "nothing there", MISSING))
     with _readable(path):
-        return pq.ParquetFile(path)
+        status = path.stat()
+        return pq.ParquetFile(path, metadata=_footer(path, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _footer(path, size, mtime_ns):
+    """The footer of a file as it is now: with a row group an episode, it takes long to read."""
+    return pq.read_metadata(path)
 
 
 def read_column(path, key, rows=None):

@@ -33,6 +33,8 @@ class HomeSource(RobotSource):
     def example(self, e, t):
         """The example at frame t of episode e."""
         example = super().example(e, t)
+        if self.level == "low" and self.dataset.cameras:
+            example.named = objects(self.dataset.column(e, "boxes")[t])
         if self.level == "high" and self.boxes:
             example.objects = objects(self.dataset.column(e, "boxes")[t])
         return example
@@ -50,9 +52,10 @@ class WordsSource:
     def __getitem__(self, i):
         e, t = self.dataset.locate(i)
         answer = str(self.dataset.column(e, "answer")[t]) or None
+        found = objects(self.dataset.column(e, "boxes")[t]) or None
         return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
                        {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
-                       answer=answer, objects=objects(self.dataset.column(e, "boxes")[t]) or None)
+                       answer=answer, objects=found, named=found)
 
 
 class ThingsSource:
@@ -82,10 +85,10 @@ class ThingsSource:
     def __getitem__(self, i):
         picture, seen = self.seen(i)
         draw = np.random.default_rng(i)
-        count = min(len(seen), 1 + int(draw.integers(3)))
+        count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {self.slot: picture}, objects=asked)
+                       {self.slot: picture}, objects=asked, named=asked)
 
 
 def objects(text):

@@ -19,6 +19,7 @@ class Batch:
     actions: torch.Tensor | None = None  # (B, H, A) normalised, padded with 0 to A
     action_mask: torch.Tensor | None = None  # (B, H, A) bool, False = padding in steps or sizes
     source: torch.Tensor | None = None  # (B,) which source of the mixture each example is from
+    places: torch.Tensor | None = None  # (B, L, 4) bins of the box of what a token names, or -1
     state: torch.Tensor | None = None  # (B, A) normalised, padded with 0: for a state token
 
     def __len__(self):
@@ -48,7 +49,7 @@ class Batch:
             rows = (self.image_mask == cameras).all(dim=1)  # (B,)
             part = self[rows]
             longest = int(part.valid.sum(dim=1).max())
-            for name in ("tokens", "kinds", "valid", "target"):
+            for name in ("tokens", "kinds", "valid", "target", "places"):
                 x = getattr(part, name)
                 setattr(part, name, None if x is None else x[:, :longest])
             out.append((rows, part))

@@ -1,8 +1,10 @@
-"""Words meet pictures, before anything else is trained: each patch says which words name it.
+"""Words meet pictures, before anything else is trained: each patch says what it shows and where.
 
 pi0.5 starts from PaliGemma, whose tower learned from the web which words go with a picture, by
-SigLIP's sigmoid loss (arXiv 2303.15343). Ours starts from nothing, so it learns the same from the
-homes, patch by patch: a patch's token and the mean embedding of a name agree where the thing is.
+SigLIP's sigmoid loss (arXiv 2303.15343), and whose whole learned to say where things are. Ours
+starts from nothing, so it learns the same from the homes, patch by patch: a patch's token and the
+mean embedding of a name agree where the thing is, and the token gives the box of that thing, as
+location ids in the embedding that all words share.
 """
 
 import lightning.pytorch as pl
@@ -18,7 +20,7 @@ from pi05lite.data.images import to_float
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import quiet
-from pi05lite.train.module import rate
+from pi05lite.train.module import rate, sides_loss
 
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
 
@@ -31,25 +33,33 @@ class Looking(pl.LightningModule):
         self.vision, self.embedding, self.recipe = model.vision, model.embedding, recipe
         self.scale = nn.Parameter(torch.tensor(2.3))  # log of SigLIP's temperature
         self.bias = nn.Parameter(torch.tensor(-4.0))
+        self.locations = slice(*model.config.vocabulary.span("location"))
 
-    def logits(self, images, ids, count):
-        """images (B, 3, px, px), names' ids (K, n) and how many are real (K,) -> (B, P, K)."""
-        real = (torch.arange(ids.shape[1]) < count[:, None])[..., None].to(images)
+    def logits(self, patches, ids, count):
+        """patches (B, P, D), names' ids (K, n) and how many are real (K,) -> (B, P, K)."""
+        real = (torch.arange(ids.shape[1]) < count[:, None])[..., None].to(patches)
         names = (self.embedding(ids) * real).sum(1) / count[:, None]  # (K, D)
-        patches = F.normalize(self.vision(images), dim=-1)
-        return patches @ F.normalize(names, dim=-1).T * self.scale.exp() + self.bias
+        names, patches = F.normalize(names, dim=-1), F.normalize(patches, dim=-1)
+        return patches @ names.T * self.scale.exp() + self.bias
+
+    def box_loss(self, patches, boxes):
+        """Cross-entropy of the four sides where a patch shows one thing; boxes (B, P, 4) bins."""
+        here = (boxes >= 0).all(-1)
+        return sides_loss(patches[here], boxes[here], self.embedding.weight[self.locations]).mean()
 
     def training_step(self, batch, batch_idx):
-        """Sigmoid loss over all patches and all names of the batch, per patch that has a name."""
-        images, ids, count, where = batch
+        """Sigmoid loss of all patches and names, per patch that has one, and that of the boxes."""
+        images, ids, count, where, boxes = batch
         step, r = self.trainer.global_step, self.recipe
         draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
         images = augment(images[:, None], ("base",), draws, moved=r.move)[:, 0]
-        logits = self.logits(images, ids, count)
+        patches = self.vision(images)
+        logits = self.logits(patches, ids, count)
         loss = F.binary_cross_entropy_with_logits(logits, where.clamp(min=0), reduction="none")
         loss = (loss * (where >= 0)).sum() / (where > 0).sum().clamp(min=1)
-        self.log("look", loss, prog_bar=True)
-        return loss
+        box = self.box_loss(patches, boxes)
+        self.log_dict({"names": loss, "boxes": box}, prog_bar=True)
+        return loss + box
 
     def configure_optimizers(self):
         """AdamW with the recipe's schedule."""
@@ -64,8 +74,8 @@ class Looking(pl.LightningModule):
 class Views(IterableDataset):
     """Batches of (pictures, names, places) from a mixture of ThingsSources."""
 
-    def __init__(self, mixture, text, patches, batch_size, steps):
-        self.mixture, self.text, self.side = mixture, text, round(patches**0.5)
+    def __init__(self, mixture, text, patches, bins, batch_size, steps):
+        self.mixture, self.text, self.side, self.bins = mixture, text, round(patches**0.5), bins
         self.batch_size, self.steps = batch_size, steps
 
     def __iter__(self):
@@ -79,9 +89,10 @@ class Views(IterableDataset):
         return self.mixture.sources[source].seen(j)
 
     def collate(self, views):
-        """Views to images (B, 3, px, px), ids (K, n), counts (K,), places (B, P, K).
+        """Views to images (B, 3, px, px), ids (K, n), counts (K,), places (B, P, K), boxes.
 
-        places: 1 where a patch shows the thing, 0 where it does not, -1 at its edge.
+        places: 1 where a patch shows the thing, 0 where it does not, -1 at its edge; boxes
+        (B, P, 4): bins of the sides of the one thing that a patch shows, -1 where none or several.
         """
         images = torch.stack([torch.from_numpy(to_float(v[0])).permute(2, 0, 1) for v in views])
         names = sorted({name for _, seen in views for name, _ in seen})
@@ -90,12 +101,17 @@ class Views(IterableDataset):
         for k, row in enumerate(ids):
             padded[k, :len(row)] = torch.tensor(row)
         where = np.zeros((len(views), self.side**2, len(names)), np.float32)
+        boxes = np.full((len(views), self.side**2, 4), -1)
         column = {name: k for k, name in enumerate(names)}
         for b, (_, seen) in enumerate(views):
             for name, box in seen:
                 here, k = covered(box, self.side), column[name]
                 where[b, :, k] = np.where(here != 0, here, where[b, :, k])
-        return images, padded, torch.tensor([len(row) for row in ids]), torch.from_numpy(where)
+                bins = np.minimum(np.floor(np.array(box) * self.bins), self.bins - 1)
+                boxes[b, here == 1] = bins
+            boxes[b, (where[b] == 1).sum(axis=1) != 1] = -1
+        return (images, padded, torch.tensor([len(row) for row in ids]), torch.from_numpy(where),
+                torch.from_numpy(boxes))
 
 
 def covered(box, side):
@@ -113,7 +129,8 @@ def look(model, text, mixture, recipe, out, progress=True):
     """Train the model's tower and embeddings in place; logs go to folder `out`."""
     quiet()
     patches = model.vision.tokens_per_image(model.config.vision.image_size)
-    views = Views(mixture, text, patches, recipe.batch_size, recipe.steps)
+    views = Views(mixture, text, patches, model.config.vocabulary.locations, recipe.batch_size,
+                  recipe.steps)
     runner = pl.Trainer(
         max_steps=recipe.steps, accelerator="auto", devices=1, gradient_clip_val=recipe.clip,
         logger=CSVLogger(out, name="", version="log-look"), log_every_n_steps=20,

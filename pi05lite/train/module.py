@@ -12,6 +12,7 @@ import math
 import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 
 from pi05lite.errors import Pi05Error, say
 from pi05lite.tokens.kind import Kind
@@ -51,7 +52,8 @@ class TrainingModule(pl.LightningModule):
 
     def weight(self, name):
         """How much a term counts in the loss; losses per source are only for the log."""
-        return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha}.get(name, 0.0)
+        return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha,
+                "named": self.recipe.named}.get(name, 0.0)
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
@@ -73,11 +75,22 @@ class TrainingModule(pl.LightningModule):
         source = batch.source[places[:, 0]]
         some = lambda mask: ((loss * mask).sum(), mask.sum())  # noqa: E731
         out = {"text": some(kinds == Kind.TEXT), "tokens": some(kinds == Kind.ACTION)}
+        if self.recipe.named > 0:
+            out["named"] = self.pointing_error(prefix, batch)
         if self.recipe.alpha > 0:
             out["flow"] = self.flow_error(prefix, batch, draws)
         for i, name in enumerate(self.source_names):
             out[f"tokens/{name}"] = some(source == i)
         return out
+
+    def pointing_error(self, prefix, batch):
+        """Where words of the prompt point to, read off their last tokens: cross-entropy, count."""
+        pictures = prefix.hidden.shape[1] - batch.tokens.shape[1]
+        places = (batch.places >= 0).all(-1)  # (B, L)
+        tokens = prefix.hidden[:, pictures:][places]  # (M, D)
+        loss = sides_loss(tokens, batch.places[places], self.model.embedding.weight[
+            slice(*self.model.config.vocabulary.span("location"))])
+        return loss.sum(), places.sum() * 4
 
     def flow_error(self, prefix, batch, draws):
         """Sum of squared velocity errors over the examples that have actions, and their count."""
@@ -136,6 +149,19 @@ class TrainingModule(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
         return {"optimizer": optimizer,
                 "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def sides_loss(tokens, bins, locations):
+    """Cross-entropy (M, 4) of the sides of boxes, bins (M, 4), told by tokens (M, D).
+
+    A token tells each side with the same embedding as the answers, `locations` (n, D), after its
+    numbers were shifted by another quarter of the width: four readings without a weight of their
+    own.
+    """
+    quarter = tokens.shape[1] // 4
+    turned = torch.stack([tokens.roll(k * quarter, -1) for k in range(4)], dim=1)  # (M, 4, D)
+    logits = (turned @ locations.T).float()
+    return F.cross_entropy(logits.flatten(0, 1), bins.flatten(), reduction="none").view(-1, 4)
 
 
 def processes():

@@ -21,6 +21,7 @@ class Recipe:
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.99  # share of the old average kept at each step
     alpha: float = 0.0  # weight of the flow loss; 0 leaves the expert untouched
+    named: float = 0.0  # weight of saying, at a word of the prompt, where in the picture it is
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     flow_draws: int = 1  # noises and flow times per prefix
     augment: bool = True  # pictures changed a little at every step
@@ -60,14 +61,14 @@ def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
 def home_pretrain(steps=3000, batch_size=32, learning_rate=1.5e-3):
     """Pre-training on the six sources of the homes."""
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.995, move=False, save_every=500)
+                  blur=0.01, ema=0.995, move=False, named=1.0, save_every=500)
 
 
 def home_posttrain(steps=4000, batch_size=32, learning_rate=1.5e-3):
     """Post-training in homes: text, action tokens and flow (alpha = 10), a new expert."""
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.998, move=False, alpha=10.0, flow_draws=4, new_expert=True,
-                  save_every=500)
+                  blur=0.01, ema=0.998, move=False, named=1.0, alpha=10.0, flow_draws=4,
+                  new_expert=True, save_every=500)
 
 
 def finetune(steps=30_000, batch_size=32, learning_rate=2.5e-5, lora=(16, 32)):

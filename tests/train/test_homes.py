@@ -14,11 +14,12 @@ from pi05lite.homes import factory
 from pi05lite.homes.sources import ThingsSource, open_home_data
 from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import load
+from pi05lite.tokens.kind import Kind
 from pi05lite.train import command, homes, recipe
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
 from pi05lite.train.look import Views, covered, look, points_right
-from pi05lite.train.module import TrainingModule
+from pi05lite.train.module import TrainingModule, sides_loss
 
 
 def small():
@@ -110,6 +111,44 @@ def test_rows_are_computed_with_those_of_the_same_cameras_and_give_the_same_loss
         torch.testing.assert_close(apart[name][0], some, rtol=1e-4, atol=1e-3)
 
 
+def test_names_in_a_prompt_carry_the_box_of_what_they_name(setup):
+    by_name = {s.name: s for s in setup.mixture.sources}
+    p, v = setup.processor, setup.config.vocabulary
+    found = 0
+    for part in ("MM/things", "ME/low", "MM/low", "WD"):
+        examples = [by_name[part][i] for i in range(0, len(by_name[part]), 7)][:12]
+        batch = p.collate(examples)
+        for row, example in enumerate(examples):
+            marked = (batch.places[row] >= 0).all(-1).nonzero()[:, 0].tolist()
+            named = {p.text.encode(f" {name}")[-1]: box for name, box in example.named or ()
+                     if name in example.text}
+            assert len(marked) <= len(example.named or ())
+            found += len(marked)
+            for place in marked:
+                box = named.get(int(batch.tokens[row, place]))
+                assert batch.kinds[row, place] == Kind.PROMPT and box is not None
+                assert batch.places[row, place].tolist() == [
+                    min(int(side * v.locations), v.locations - 1) for side in box]
+    assert found > 20
+    high = p.collate([by_name["HL/high"][0]])
+    assert (high.places == -1).all()  # what the prompt of a high level is about is for it to say
+
+
+def test_one_token_can_tell_four_sides():
+    torch.manual_seed(0)
+    locations = torch.nn.functional.normalize(torch.randn(16, 32), dim=-1)
+    token = torch.zeros(1, 32, requires_grad=True)
+    bins = torch.tensor([[3, 0, 9, 15]])
+    optimizer = torch.optim.Adam([token], 0.3)
+    first = sides_loss(token, bins, locations)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = sides_loss(token, bins, locations)
+        loss.sum().backward()
+        optimizer.step()
+    assert first.shape == (1, 4) and loss.max() < 0.05 < first.min()
+
+
 # ---- words and pictures ------------------------------------------------------------------------
 
 
@@ -138,10 +177,13 @@ def test_looking_teaches_where_named_things_are(setup, data, tmp_path):
 
 def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):
     source = ThingsSource(open_home_data(data, "WD", 32, cache=tmp_path))
-    views = Views(Mixture([source]), setup.processor.text, 16, 4, 1)
-    (images, ids, count, where), = views
+    views = Views(Mixture([source]), setup.processor.text, 16, 64, 4, 1)
+    (images, ids, count, where, boxes), = views
     assert images.shape == (4, 3, 32, 32) and where.shape == (4, 16, len(ids)) and len(count)
     assert (where == 1).any((0, 1)).all() and (where == 0).any()
+    alone = (where == 1).sum(-1) == 1
+    assert torch.equal((boxes >= 0).all(-1), alone) and (boxes[~alone] == -1).all()
+    assert (boxes[alone][:, :2] <= boxes[alone][:, 2:]).all()
 
 
 def test_numbers_start_in_order():
