@@ -102,7 +102,8 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     devices, num_nodes: processes a machine, and machines; every one gets its share of the recipe's
     batch_size, and any number of them makes the same run. strategy: "ddp" (a whole model each),
     "fsdp" (a part each; returns None, read the result with `pi05lite.load(out)`) or Lightning's
-    own. module: a TrainingModule with another loss. `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
+    own. module: a TrainingModule with another loss.
+    `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
     mismatch of data, config or recipe before anything is trained.
     """
     out, stop = Path(out), min(until or recipe.steps, recipe.steps)
