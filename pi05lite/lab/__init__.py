@@ -3,7 +3,11 @@
 Everything is fetched when it is first named, so that importing the lab imports nothing heavy.
 """
 
-NAMES = {"check": "contract", "build": "parts", "Broken": "promise"}
+NAMES = {"check": "contract", "build": "parts", "Broken": "promise",
+         "Variant": "variant", "part": "variant", "numbers": "variant", "tokens": "variant",
+         "Budget": "budget", "compare": "comparison", "read": "results", "Comparison": "results",
+         "chunk_error": "evaluations", "success": "evaluations", "flow_error": "evaluations",
+         "spread": "launch"}
 
 
 def __getattr__(name):

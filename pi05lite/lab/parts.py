@@ -23,7 +23,8 @@ def build(base=Pi05, *, attention=None, feed_forward=None, norm=None, time=None,
         time, norm = time_with(norm), None
     inner = both | given(time=time, state_token=state_token)
     if inner:
-        expert = partial(expert or ActionExpert, **inner)
+        before = getattr(base, "keywords", {}).get("expert", ActionExpert)
+        expert = partial(expert or before, **inner)
     parts = both | given(norm=norm, expert=expert, vision=vision, objective=objective)
     return partial(base, **parts) if parts else base
 
