@@ -167,6 +167,15 @@ class Policy:
                 prefix, self.steps, size_mask=self.processor.size_mask(robot),
                 generator=torch.Generator().manual_seed(seed), solver=solver or self.solver)
 
+    def chunks(self, batch, noise, size_mask):
+        """Chunks (B, H, A) normalised for a batch of prompts, from noise (B, H, A).
+
+        size_mask (B, A) bool. A policy of another kind acts in another way here.
+        """
+        with torch.inference_mode():
+            return self.model.sample(batch, self.steps, noise, size_mask=size_mask,
+                                     solver=self.solver)[-1].cpu().numpy()
+
     def follow_tokens(self, observation, subtask, **options):
         """Low level by discrete action tokens: actions (H, A) in the robot's units, and whether the
         tokens were well formed. options: as in `token_chunks`."""

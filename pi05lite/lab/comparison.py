@@ -79,8 +79,8 @@ def measured(out, made, device):
                               "new ones are timed beside it", first, "put it first, or take "
                               "another folder"))
     now = speeds(made, known, device)
-    took |= {name: {"seconds_a_step": now[name]} for name in now if name not in took}
-    return write_speed(out, took)
+    new = {name: {"seconds_a_step": now[name]} for name in now if name not in took}
+    return write_speed(out, took | new) if new else took
 
 
 def time_chunks(out, runs, took, trainer):

@@ -1,10 +1,11 @@
-"""Evaluations for `compare`: functions (policy, seed) -> one number a trial, the same trials always.
+"""Evaluations for `compare`: functions (policy, seed) -> one number a trial of the same trials.
 
 Write your own like them. seed: of the training run, for noise; trials must not depend on it.
 """
 
 from functools import partial
 
+import numpy as np
 import torch
 
 from pi05lite.evaluate import chunks
@@ -15,9 +16,9 @@ from pi05lite.policy import Observation
 from pi05lite.train.draws import Draws
 
 
-def chunk_error(source, train, stride=3, samples=4):
-    """Held-out chunk error of a robot, one number an episode: squared distance of the mean of some
-    chunks to what was done, as a share of the mean action's over all episodes.
+def chunk_error(source, train, stride=3, batch_size=32):
+    """Held-out chunk error of a robot, one number an episode: squared distance of the chunk that
+    the policy would do to what was done, as a share of the mean action's over all episodes.
 
     source, train: held-out and training RobotSource at level "low".
     """
@@ -25,16 +26,23 @@ def chunk_error(source, train, stride=3, samples=4):
     mean = chunks.by_episode(chunks.mean_chunk(chunks.frames(train, stride)), asked).mean()
 
     def evaluate(policy, seed):
-        guess = policy_chunks(policy, source, asked, samples, seed)
-        return (chunks.by_episode(guess, asked) / mean).tolist()
+        parts = [some_chunks(policy, source, asked.places[k:k + batch_size], seed + k)
+                 for k in range(0, len(asked.places), batch_size)]
+        return (chunks.by_episode(np.concatenate(parts), asked) / mean).tolist()
     return evaluate
 
 
-def policy_chunks(policy, source, asked, samples, seed):
-    """What a policy does on held-out frames, (F, H, A) normalised, however it acts."""
-    if hasattr(policy, "predict"):  # a policy of another kind, see lab.swaps
-        return policy.predict(source, asked)
-    return chunks.predict(policy, source, asked, samples=samples, seed=seed).mean(axis=1)
+def some_chunks(policy, source, places, seed):
+    """What a policy does at places (episode, frame), (F, H, A) normalised, told the subtask."""
+    examples = [source.example(e, t) for e, t in places]
+    for example in examples:
+        example.actions = None  # the truth must not be in the prompt
+    c, device = policy.model.config, next(policy.model.parameters()).device
+    noise = torch.randn(len(places), c.horizon, c.action_size,
+                        generator=torch.Generator().manual_seed(seed))
+    mask = policy.processor.size_mask(source.robot.name).to(device)
+    chunk = policy.chunks(policy.processor.collate(examples).to(device), noise, mask)
+    return chunk[..., :source.robot.action_size]
 
 
 def flow_error(mixture, first=1 << 20, count=64):

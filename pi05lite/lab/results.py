@@ -23,8 +23,9 @@ class Comparison:
 
     @property
     def metrics(self):
-        """What was evaluated."""
-        return list(dict.fromkeys(m for r in self.results for m in r["values"]))
+        """What was evaluated of every variant and seed."""
+        first = self.results[0]["values"]
+        return [m for m in first if all(m in r["values"] for r in self.results)]
 
     def of(self, name):
         """The results of a variant, a seed each."""

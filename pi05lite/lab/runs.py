@@ -2,9 +2,9 @@
 
 import json
 import platform
-import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
@@ -47,12 +47,17 @@ class Run:
         """Checkpoints and logs."""
         return self.out / "runs" / slug(self.name) / f"seed-{self.seed}"
 
+    @cached_property
+    def facts(self):
+        """What tells it from other runs."""
+        return facts(self.variant)
+
     def kept(self):
         """The result so far, or None; ConfigError where it is of another variant."""
         if not self.file.is_file():
             return None
         result = json.loads(self.file.read_text())
-        unlike = unlike_facts(result["facts"], facts(self.variant))
+        unlike = unlike_facts(result["facts"], self.facts)
         if unlike:
             raise ConfigError(say(f"{self.file}", f"a result of the variant {self.name!r} as it is "
                                   "now", f"one of another: {'; '.join(unlike[:4])}", "give the "
@@ -82,7 +87,7 @@ class Run:
             return result
         if result is None:
             result = self.keep({"name": self.name, "seed": self.seed, "done": False,
-                                "facts": facts(self.variant), "seconds": 0.0, "values": {},
+                                "facts": self.facts, "seconds": 0.0, "values": {},
                                 **costs(self.variant, self.device)})
         policy, seconds = self.trained(bar, **trainer)
         if not result["done"]:
@@ -91,7 +96,7 @@ class Run:
                        "seconds": seconds, "losses": last(log), "curves": thin(log),
                        "changes": changes(self.base, self.variant), "versions": versions(),
                        "device": str(self.device), "machine": platform.processor() or
-                       platform.machine(), "command": " ".join(sys.argv[:1])}
+                       platform.machine()}
             self.keep(result)
         for metric in missing:
             values = [float(x) for x in evaluate[metric](policy, self.seed)]
@@ -132,9 +137,8 @@ def facts(variant):
     with torch.no_grad():
         loss = float(stepper.loss())
     shapes = {n: list(p.shape) for n, p in stepper.model.named_parameters()}
-    r = replace(variant.recipe)
     return {"config": json.loads(variant.config.to_json()),
-            "recipe": json.loads(json.dumps(vars(r))),
+            "recipe": json.loads(json.dumps(vars(variant.recipe))),
             "data": dict(zip(variant.mixture.names, map(float, variant.mixture.shares))),
             "weights": blake2b(json.dumps(shapes).encode(), digest_size=8).hexdigest(),
             "first_loss": loss}
