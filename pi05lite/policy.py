@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pi05lite.config import Config
 from pi05lite.data.examples import Example
 from pi05lite.errors import ConfigError, say
-from pi05lite.model import flow, realtime
+from pi05lite.model import realtime
 from pi05lite.model.pi05 import Pi05
 from pi05lite.processor import Processor
 from pi05lite.tokens.vocabulary import BOS, EOS, PAD, UNK
@@ -42,14 +42,16 @@ class Policy:
     """A trained pi0.5 with its processor, ready to be asked.
 
     subtask_every: chunks that follow one subtask before it is asked for again; steps: denoising
-    steps of a chunk; beta: the largest guidance weight where a chunk goes on from a previous one;
+    steps of a chunk; solver: another than the model's own; beta: the largest guidance weight where
+    a chunk goes on from a previous one;
     pad: prompts fill up a multiple of so many tokens, so that `compile_parts` meets few lengths.
     """
 
-    def __init__(self, model, processor, subtask_every=2, steps=10, solver=flow.euler, beta=5.0,
+    def __init__(self, model, processor, subtask_every=2, steps=10, solver=None, beta=5.0,
                  pad=1):
         self.model, self.processor, self.pad = model.eval(), processor, pad
-        self.subtask_every, self.steps, self.solver = subtask_every, steps, solver
+        self.subtask_every, self.steps = subtask_every, steps
+        self.solver = solver or model.objective.solve
         self.beta = beta
         self.reset()
 
@@ -150,6 +152,10 @@ class Policy:
     def going_on(self, observation, previous, delay):
         """The solver for a chunk that goes on from `previous`, counted from the state now."""
         robot, c = self.processor.robot(observation.robot), self.model.config
+        if not self.model.objective.linear:
+            raise ConfigError(say("real-time chunking", "an objective whose answer is a velocity "
+                                  "(linear = True)", type(self.model.objective).__name__,
+                                  "take flow matching, or act without previous="))
         if previous.ndim != 2 or previous.shape[1] != robot.action_size:
             raise ConfigError(say("previous actions", f"(n, {robot.action_size}) in the units of "
                                   f"{robot.name}", previous.shape, "hand in the rest of the last "
@@ -169,6 +175,15 @@ class Policy:
             return self.model.sample(
                 prefix, self.steps, size_mask=self.processor.size_mask(robot),
                 generator=torch.Generator().manual_seed(seed), solver=solver or self.solver)
+
+    def chunks(self, batch, noise, size_mask):
+        """Chunks (B, H, A) normalised for a batch of prompts, from noise (B, H, A).
+
+        size_mask (B, A) bool. A policy of another kind acts in another way here.
+        """
+        with torch.inference_mode():
+            return self.model.sample(batch, self.steps, noise, size_mask=size_mask,
+                                     solver=self.solver)[-1].cpu().numpy()
 
     def follow_tokens(self, observation, subtask, **options):
         """Low level by discrete action tokens: actions (H, A) in the robot's units, and whether the
@@ -194,9 +209,10 @@ class Policy:
         return p.chunks_of_tokens([[i for i in row if i != EOS] for row in ids.tolist()])
 
 
-def load(path, device="cpu", build=Pi05, **options):
+def load(path, device="cpu", build=Pi05, processor=Processor, kind=Policy, **options):
     """The policy saved in a checkpoint folder, or in the newest checkpoint of a run folder.
 
+    build, processor, kind: the model, Processor and Policy that it was trained with, if others.
     Raises ConfigError where the folder holds no whole checkpoint or does not fit.
     """
     from pi05lite.train.checkpoint import newest
@@ -218,4 +234,4 @@ def load(path, device="cpu", build=Pi05, **options):
                               f"other shapes: {wrong[:5]}",
                               "load it with the same parts that it was trained with (build=...)"))
     model.load_state_dict(weights)
-    return Policy(model.to(device), Processor.load(folder, config), **options)
+    return kind(model.to(device), processor.load(folder, config), **options)

@@ -72,7 +72,11 @@ class Processor:
         if example.level == "words":
             return self.text.encode(question_prompt(example.text))
         return self.text.encode(robot_prompt(
-            example.text, self.normal_state(example), example.level, self.config.state_bins))
+            example.text, self.prompt_state(example), example.level, self.config.state_bins))
+
+    def prompt_state(self, example):
+        """The state (S,) that stands in the prompt as text; None for none."""
+        return self.normal_state(example)
 
     def normal_state(self, example):
         """The state (S,) in [-1, 1], blurred where training asks for it."""
@@ -222,8 +226,8 @@ class Processor:
                             for r in self.robots.values()}}
         (folder / "processor.json").write_text(json.dumps(table, indent=2))
 
-    @staticmethod
-    def load(folder, config):
+    @classmethod
+    def load(cls, folder, config):
         """The processor that `save` wrote."""
         folder = Path(folder)
         table = json.loads((folder / "processor.json").read_text())
@@ -234,6 +238,6 @@ class Processor:
             robots[name] = Robot(name, stats, r["cameras"], r["fps"], relative,
                                  tuple(r["remember"]))
         actions = folder / "actions"
-        return Processor(config, TextTokenizer.load(folder / "text.json"),
-                         action_tokenizers.load(actions) if actions.exists() else None,
-                         robots, table["sources"])
+        return cls(config, TextTokenizer.load(folder / "text.json"),
+                   action_tokenizers.load(actions) if actions.exists() else None,
+                   robots, table["sources"])

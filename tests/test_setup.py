@@ -47,8 +47,9 @@ def test_every_direct_dependency_has_one_pin_inside_its_range(python):
 
 def test_the_tests_install_every_extra_but_the_outside_worlds():
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"real", "lora", "pusht", "aloha", "dev"}  # ALOHA wants an old MuJoCo
-    assert {*extras["real"], *extras["lora"]} < set(extras["dev"])
+    # ALOHA wants an old MuJoCo.
+    assert set(extras) == {"real", "lora", "sweep", "pusht", "aloha", "dev"}
+    assert {*extras["real"], *extras["lora"], *extras["sweep"]} < set(extras["dev"])
 
 
 def test_every_range_has_a_lower_bound():

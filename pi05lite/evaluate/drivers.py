@@ -41,9 +41,7 @@ class PolicyDriver:
         batch = policy.processor.collate(examples).to(device)
         mask = torch.cat([policy.processor.size_mask(o.robot) for o in seen]).to(device)
         noise = torch.stack([self._noise(trial, c) for trial in trials])
-        with torch.inference_mode():
-            x = policy.model.sample(batch, policy.steps, noise, size_mask=mask,
-                                    solver=policy.solver)[-1].cpu().numpy()
+        x = policy.chunks(batch, noise, mask)
         return [(policy.processor.physical_actions(chunk, o.robot, o.state),
                  trial.memory["subtask"]) for trial, o, chunk in zip(trials, seen, x)]
 

@@ -43,6 +43,35 @@ def time_embedding(tau, width, shortest=4e-3, longest=4.0):
     return torch.cat([angle.sin(), angle.cos()], dim=-1).float()
 
 
+class FlowMatching:
+    """What the expert is asked for in training, and how a chunk is drawn from what it says.
+
+    Another objective is another class with these four methods: `Pi05(config, objective=...)`.
+    `linear`: whether the answer is the velocity of a straight line, which guidance counts on.
+    """
+
+    linear = True
+
+    def __init__(self, config):
+        self.config = config
+
+    def times(self, count, generator=None):
+        """`count` flow times to train at, in [0, 1]: 0 is noise, 1 the action."""
+        return sample_tau(count, self.config, generator)
+
+    def path(self, noise, actions, tau):
+        """What the expert is shown at tau (B,), and what it is to answer; all (B, H, A)."""
+        return path(noise, actions, tau)
+
+    def error(self, answer, target):
+        """How wrong each number of an answer is, (B, H, A)."""
+        return (answer - target).square()
+
+    def solve(self, answer, noise, steps):
+        """Chunks from noise (B, H, A) by asking answer(x, tau): all points on the way."""
+        return euler(answer, noise, steps)
+
+
 def euler(velocity, noise, steps=10):
     """Follow velocity(x, tau) from noise (B, H, A); returns all N + 1 points on the way."""
     x, points = noise, [noise]

@@ -66,9 +66,10 @@ class Pi05(nn.Module):
     """pi0.5 (arXiv 2504.16054). Hand in another class to swap a part."""
 
     def __init__(self, config, *, vision=VisionTower, expert=ActionExpert, norm=RMSNorm,
-                 attention=Attention, feed_forward=FeedForward):
+                 attention=Attention, feed_forward=FeedForward, objective=flow.FlowMatching):
         super().__init__()
         self.config = config
+        self.objective = objective(config)
         self.vision = vision(config.vision, config.vlm.width)
         self.embedding = nn.Embedding(config.vocabulary.size, config.vlm.width)
         self.vlm = Transformer(config.vlm, config.theta, None, norm, attention, feed_forward)
@@ -219,22 +220,22 @@ class Pi05(nn.Module):
         if noise is None:
             noise = torch.randn(actions.shape, generator=generator).to(actions)
         if tau is None:
-            tau = flow.sample_tau(len(actions), self.config, generator).to(actions.device)
+            tau = self.objective.times(len(actions), generator).to(actions.device)
         if action_mask is None:
             action_mask = torch.ones_like(actions, dtype=torch.bool)
         elif draws > 1:
             action_mask = action_mask.repeat_interleave(draws, 0)
         # Sizes that a robot lacks hold 0 on the whole path, so they cannot say anything.
-        x, velocity = flow.path(noise * action_mask.any(1, keepdim=True), actions, tau)
-        return (self.velocity(prefix, x, tau) - velocity).square() * action_mask
+        x, target = self.objective.path(noise * action_mask.any(1, keepdim=True), actions, tau)
+        return self.objective.error(self.velocity(prefix, x, tau), target) * action_mask
 
     @torch.no_grad()
     def sample(self, batch_or_prefix, steps=10, noise=None, size_mask=None, generator=None,
-               solver=flow.euler, record=None):
+               solver=None, record=None):
         """Denoise chunks: every x on the way, a list of (B, H, A), the last one the actions.
 
-        noise (B, H, A), or drawn; size_mask (B, A) bool: the sizes that the robot has; record: a
-        list that gets the layers' notes of every step.
+        noise (B, H, A), or drawn; size_mask (B, A) bool: the sizes that the robot has; solver:
+        another than the objective's own; record: a list that gets the layers' notes of every step.
         """
         prefix = (batch_or_prefix if isinstance(batch_or_prefix, Prefix)
                   else self.prefix(batch_or_prefix, hidden=False))
@@ -252,7 +253,7 @@ class Pi05(nn.Module):
                 record.append(notes)
             return v * keep
 
-        return solver(velocity, noise * keep, steps)
+        return (solver or self.objective.solve)(velocity, noise * keep, steps)
 
 
 def written_ids(written, batch):

@@ -27,7 +27,11 @@ class Draws:
         """Uniform in [0, 1): (B, *shape)."""
         return torch.stack([torch.rand(shape, generator=g) for g in self.each])
 
-    def flow(self, c, draws):
-        """Noise (B * draws, H, A) and flow times (B * draws,) for a config."""
+    def flow(self, c, draws, times=None):
+        """Noise (B * draws, H, A) and flow times (B * draws,) for a config.
+
+        times: the law of the flow times, `times(count, generator)`; the paper's if left out.
+        """
+        times = times or flow.FlowMatching(c).times
         noise = [torch.randn(draws, c.horizon, c.action_size, generator=g) for g in self.each]
-        return torch.cat(noise), torch.cat([flow.sample_tau(draws, c, g) for g in self.each])
+        return torch.cat(noise), torch.cat([times(draws, g) for g in self.each])

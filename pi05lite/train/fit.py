@@ -92,7 +92,8 @@ class BatchesFromStep(pl.LightningDataModule):
 
 
 def fit(model, processor, mixture, recipe, out, until=None, resume=True, progress=True, workers=0,
-        tensorboard=True, callbacks=(), devices=1, num_nodes=1, strategy="auto", **trainer):
+        tensorboard=True, callbacks=(), devices=1, num_nodes=1, strategy="auto",
+        module=TrainingModule, **trainer):
     """Train `model` in place by `recipe` and return its Policy (averaged weights).
 
     out: run folder for checkpoints and logs. Where it holds a checkpoint of the same recipe, the
@@ -101,7 +102,8 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     devices, num_nodes: processes a machine, and machines; every one gets its share of the recipe's
     batch_size, and any number of them makes the same run. strategy: "ddp" (a whole model each),
     "fsdp" (a part each; returns None, read the result with `pi05lite.load(out)`) or Lightning's
-    own. `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
+    own. module: a TrainingModule with another loss.
+    `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
     mismatch of data, config or recipe before anything is trained.
     """
     out, stop = Path(out), min(until or recipe.steps, recipe.steps)
@@ -141,7 +143,7 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     with warnings.catch_warnings():
         for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
             warnings.filterwarnings("ignore", f".*{text}.*")
-        runner.fit(TrainingModule(model, recipe, mixture.names),
+        runner.fit(module(model, recipe, mixture.names),
                    datamodule=BatchesFromStep(mixture, processor, recipe, workers), ckpt_path=start)
     return None if isinstance(runner.strategy, Sharded) else Policy(model, processor)
 

@@ -100,7 +100,8 @@ class TrainingModule(pl.LightningModule):
             rows[0] = True  # its mask is empty, so it adds 0, and all processes run the same parts
         noise = tau = None
         if draws is not None:
-            noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws)
+            noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws,
+                                                 self.model.objective.times)
             noise, tau = noise.to(batch.actions), tau.to(batch.actions.device)
         mask = batch.action_mask[rows]
         error = self.model.flow_losses(prefix.select(rows), batch.actions[rows], mask,
