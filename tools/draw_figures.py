@@ -1,0 +1,88 @@
+"""Draw the pictures at the heads of the chapters: notebooks/figures/NN_name.png.
+
+    python tools/draw_figures.py [NN ...]        needs Chromium and the dev extra
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from playwright.sync_api import sync_playwright
+
+import pi05lite  # noqa: F401
+from pi05lite.model import flow
+from pi05lite.model.masks import Layout
+from pi05lite.tokens.kind import Kind
+from pi05lite.widgets import pictures, plane
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks" / "figures"
+
+
+def demonstrations(count):
+    """Two good ways round a bottle, (count, 2)."""
+    angle = torch.randint(2, (count,)) * torch.pi + 0.3 * torch.randn(count)
+    return (1 + 0.07 * torch.randn(count))[:, None] * torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def true_velocity(data):
+    """E[a - noise | x_tau] of a set of actions (N, 2), exactly: what a perfect network says."""
+    def velocity(x, tau):
+        t = tau[:, None].clamp(max=0.98)
+        far = ((x[:, None] - t[..., None] * data) ** 2).sum(-1) / (1 - t) ** 2  # (B, N)
+        a = (-far / 2).softmax(-1) @ data
+        return (a - x) / (1 - t)
+    return velocity
+
+
+def chapter_06():
+    """Demonstrations and their mean; ways from noise; samples."""
+    torch.manual_seed(1)
+    data = demonstrations(500)
+    way = torch.stack(flow.euler(true_velocity(data), torch.randn(300, 2), 40))
+    figure = plane.plane(["demonstrations, and their mean", "from noise to actions", "samples"])
+    plane.obstacle(figure, 0.6, (1, 2, 3))
+    dots = lambda xy, column, color, size=4, symbol="circle": figure.add_scatter(  # noqa: E731
+        x=xy[:, 0], y=xy[:, 1], mode="markers", row=1, col=column, showlegend=False,
+        marker=dict(color=color, size=size, symbol=symbol))
+    dots(data, 1, pictures.COLORS[0])
+    dots(data.mean(0, keepdim=True), 1, pictures.COLORS[5], 14, "x")
+    for k in range(40):
+        figure.add_scatter(x=way[:, k, 0], y=way[:, k, 1], mode="lines", row=1, col=2,
+                           line=dict(color=pictures.TRUTH, width=1), showlegend=False)
+    dots(way[0, :40], 2, pictures.COLORS[1])
+    dots(way[-1, :40], 2, pictures.COLORS[0])
+    dots(way[-1], 3, pictures.COLORS[0])
+    return figure.update_layout(height=360, margin=dict(t=40))
+
+
+def chapter_03():
+    """Who looks at whom in pi0.5."""
+    kinds = [Kind.PROMPT] * 12 + [Kind.TEXT] * 4 + [Kind.ACTION] * 6 + [Kind.FLOW] * 6
+    layout = Layout(torch.tensor([kinds]), torch.ones(1, len(kinds), dtype=torch.bool))
+    names = ["pictures"] * 7 + [Kind(k).label for k in kinds[7:]]
+    return pictures.mask_figure(layout.mask()[0].numpy(), names).update_layout(
+        width=560, height=560)
+
+
+def main():
+    wanted = {name[8:]: draw for name, draw in globals().items() if name.startswith("chapter_")}
+    names = {"03": "03_transformer", "06": "06_flow_matching"}
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"),
+                                       args=["--no-sandbox", "--disable-gpu"])
+        for number in sys.argv[1:] or wanted:
+            figure, html = wanted[number](), Path(folder) / "figure.html"
+            figure.write_html(html, include_plotlyjs=True, config={"staticPlot": True})
+            page = browser.new_page(viewport={"width": 1000, "height": 700})
+            page.goto(html.as_uri())
+            page.locator(".main-svg").first.wait_for()
+            page.locator(".svg-container").screenshot(
+                path=FOLDER / f"{names[number]}.png", omit_background=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
