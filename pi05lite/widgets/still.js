@@ -2,7 +2,7 @@
 function hideStill(el) {
   let tries = 40;
   const look = () => {
-    const child = el.closest(".jp-OutputArea-child");
+    const child = el.isConnected && el.closest(".jp-OutputArea-child");
     const next = child && child.nextElementSibling;
     if (next && next.querySelector(".jp-RenderedPlotly")) next.style.display = "none";
     else if (tries--) setTimeout(look, 100);
