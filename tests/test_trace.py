@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from pi05lite.model import flow
 from pi05lite.tokens.kind import Kind
-from pi05lite.trace import token_labels, trace
+from pi05lite.trace import rollout, rollouts, token_labels, trace
 
 H, A, STEPS, K = 10, 4, 10, 3
 
@@ -102,3 +103,70 @@ def test_steps_and_names_are_choices(toy_policy, toy_observation):
 
 def test_kinds_have_names():
     assert [Kind(k).label for k in range(4)] == ["prompt", "text", "action", "flow"]
+
+
+def test_every_token_belongs_to_a_part(traced, toy_policy, toy_observation):
+    assert len(traced.parts) == len(traced.labels)
+    by = {part: "".join(x for x, p in zip(traced.labels, traced.parts) if p == part)
+          for part in dict.fromkeys(traced.parts)}
+    assert list(by) == ["base", "left_wrist", "prompt", "subtask", "state"]
+    assert by["subtask"].strip() == "carry: the block"
+    assert by["state"].startswith(", State: ") and by["state"][-1] in "0;"
+    assert set(traced.images) == {"base", "left_wrist"}
+
+
+def test_all_parts_in_one_sequence_as_in_training(toy_policy, toy_observation, toy_setup):
+    truth = toy_setup.held_out["toy"].example(1, 30).actions
+    found = trace(toy_policy, toy_observation, "go", truth, samples=1, prompt="tidy up",
+                  tokens=True, pad=32)
+    assert list(dict.fromkeys(found.parts)) == [
+        "base", "left_wrist", "prompt", "state", "subtask", "tokens", "padding"]
+    words = [x for x, p, k in zip(found.labels, found.parts, found.kinds)
+             if p == "subtask" and k == Kind.TEXT]
+    assert "".join(words[:-1]) == "go" and words[-1] == ""  # the end
+    padding = np.array(found.parts) == "padding"
+    H = found.flow_attention.shape[3]
+    assert found.prefix_attention[:, :, ~padding][..., padding].max() == 0
+    assert found.flow_attention[..., :-H][..., padding].max() == 0
+    tokens = np.array(found.parts) == "tokens"
+    assert found.flow_attention[..., :-H][..., tokens].max() == 0
+
+
+def test_action_tokens_change_no_chunk(traced, toy_policy, toy_observation, toy_setup):
+    truth = toy_setup.held_out["toy"].example(1, 30).actions
+    found = trace(toy_policy, toy_observation, "carry: the block", truth, K, seed=7, tokens=True)
+    assert len(found.labels) > len(traced.labels)
+    assert found.path == pytest.approx(traced.path, abs=1e-5)
+
+
+@pytest.mark.parametrize("solver", flow.SOLVERS.values())
+def test_velocities_are_those_at_the_points(toy_policy, toy_observation, solver):
+    found = trace(toy_policy, toy_observation, "go", samples=2, steps=4, solver=solver)
+    assert found.velocity.shape == (4, 2, H, A) and len(found.flow_attention) == 4
+    moved = (found.path[1:] - found.path[:-1]) * 4
+    if solver is flow.euler:
+        assert found.velocity == pytest.approx(moved, abs=1e-4)
+    else:  # the first of several evaluations a step, not the slope that was taken
+        assert np.abs(found.velocity - moved).mean() > 1e-3
+        simple = trace(toy_policy, toy_observation, "go", samples=2, steps=4)
+        assert found.velocity[0] == pytest.approx(simple.velocity[0], abs=1e-4)
+        assert np.array_equal(found.path[0], simple.path[0])
+
+
+def test_a_robot_of_unknown_geometry_has_no_path(traced):
+    assert traced.places is None and traced.true_places is None and traced.sights == {}
+
+
+def test_rollout_of_one_layer_is_the_mean_with_itself():
+    rng = np.random.default_rng(0)
+    attention = rng.dirichlet(np.ones(5), (1, 3, 5)).astype(np.float32)  # (1, 3, 5, 5)
+    assert rollout(attention) == pytest.approx((attention[0].mean(0) + np.eye(5)) / 2)
+
+
+def test_rollout_of_a_block_behind_a_prefix_is_that_of_the_whole():
+    rng, T = np.random.default_rng(1), 6
+    whole = np.tril(rng.uniform(size=(3, 2, 9, 9)))
+    whole /= whole.sum(-1, keepdims=True)
+    found = rollout(whole[:, :, T:], rollouts(whole[:, :, :T, :T]))
+    assert found == pytest.approx(rollout(whole)[T:], abs=1e-6)
+    assert found.sum(-1) == pytest.approx(1)

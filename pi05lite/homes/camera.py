@@ -10,12 +10,13 @@ from functools import cache
 import mujoco
 import numpy as np
 
+from pi05lite.homes.robots import HIGH, LOW
+
 SEEN = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # geom groups
 FAR = 12.0
 # MuJoCo 3 loses furniture where many rays are cast together: there they go one by one, exact but
 # some six times slower.
 TOGETHER = int(mujoco.__version__.split(".")[0]) >= 4
-LOW, HIGH = np.radians(-62.0), np.radians(2.0)  # what a panorama sees, from bottom to top
 
 
 @cache

@@ -15,6 +15,7 @@ HZ = 50  # control steps a second
 OPEN = 0.15  # metres between open fingers
 MOST = np.array([0.6, 0.6, 1.6])  # base: m/s ahead and left, rad/s
 QUICK = 0.6  # hand: m/s in each direction
+LOW, HIGH = np.radians(-62.0), np.radians(2.0)  # what a panorama sees, from bottom to top
 
 
 @dataclass(frozen=True)
@@ -192,3 +193,12 @@ def find_robot(name):
     if name not in ROBOTS:
         raise DataError(say("robot", f"one of {tuple(ROBOTS)}", repr(name), "ask for one of these"))
     return ROBOTS[name]
+
+
+def camera_axes(pitch, yaw, roll):
+    """Right and up of a camera (6,) from its angles in degrees; ahead is x, left is y."""
+    p, y, r = np.radians([pitch, yaw, roll])
+    ahead = np.array([np.cos(p) * np.cos(y), np.cos(p) * np.sin(y), np.sin(p)])
+    right = np.array([np.sin(y), -np.cos(y), 0.0])
+    up = np.cross(right, ahead)
+    return np.concatenate([np.cos(r) * right + np.sin(r) * up, np.cos(r) * up - np.sin(r) * right])

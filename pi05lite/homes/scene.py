@@ -12,7 +12,7 @@ import numpy as np
 from pi05lite.homes.colors import COLORS, shade
 from pi05lite.homes.furniture import TEXTURES, TRAVEL, Material
 from pi05lite.homes.kinds import KINDS
-from pi05lite.homes.robots import OPEN
+from pi05lite.homes.robots import OPEN, camera_axes
 
 STEPS = 4  # of physics in a control step
 FIXED, THING, ROBOT, NOTHING = (1, 6), (2, 7), (4, 3), (8, 0)
@@ -207,7 +207,8 @@ class Scene:
             off = self.home.jitter[k % len(self.home.jitter)]
             size = 0.3 if hand is not None else 1.0  # a camera on a hand is held tighter
             place = np.array(camera.place) + np.array(off[:3]) * size
-            axes = _axes(camera.pitch + off[3] * size, camera.yaw + off[4] * size, off[5] * size)
+            axes = camera_axes(camera.pitch + off[3] * size, camera.yaw + off[4] * size,
+                               off[5] * size)
             self._xml.append("<camera " + _words({
                 "name": camera.name, "pos": np.round(place, 5), "xyaxes": np.round(axes, 6),
                 "fovy": 60 if camera.panorama else camera.fov}) + "/>")
@@ -242,12 +243,3 @@ def _words(values):
             return v
         return " ".join(f"{float(x):.6g}" for x in np.atleast_1d(v))
     return " ".join(f'{key}="{text(v)}"' for key, v in values.items())
-
-
-def _axes(pitch, yaw, roll):
-    """Right and up of a camera (6,) from its angles in degrees; ahead is x, left is y."""
-    p, y, r = np.radians([pitch, yaw, roll])
-    ahead = np.array([np.cos(p) * np.cos(y), np.cos(p) * np.sin(y), np.sin(p)])
-    right = np.array([np.sin(y), -np.cos(y), 0.0])
-    up = np.cross(right, ahead)
-    return np.concatenate([np.cos(r) * right + np.sin(r) * up, np.cos(r) * up - np.sin(r) * right])

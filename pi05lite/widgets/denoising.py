@@ -1,59 +1,70 @@
-"""The live denoising widget: scrub flow time, change the noise and the number of steps."""
+"""The denoising widget: scrub flow time, change noise, samples, steps and solver."""
 
 import ipywidgets as ui
-import plotly.graph_objects as go
 
+from pi05lite.model.flow import SOLVERS
 from pi05lite.trace import trace
-from pi05lite.widgets.pictures import denoising_figure, lines
+from pi05lite.widgets.paths import camera_figure, modes_figure, path_figure
+from pi05lite.widgets.pictures import denoising_figure
+from pi05lite.widgets.stage import Stage, Staged, figure_pane
 
 
-class DenoisingWidget(ui.VBox):
-    """A slider over flow time for one observation, with the samples computed as you ask.
+def denoise(policy, observation, subtask, truth=None, **options):
+    """The denoising widget for one observation: see DenoisingWidget."""
+    return DenoisingWidget(policy, observation, subtask, truth, **options)
+
+
+class DenoisingWidget(Staged):
+    """From noise to a chunk, for one observation, with the samples computed as you ask.
 
     policy: Policy; observation: Observation; subtask: text; truth (H, A') in the robot's units or
-    None. `.figure()` gives the plain Figure that a saved notebook shows without a kernel.
+    None; names of the action dimensions; world: of the home that the observation is from, for the
+    exact places of its cameras. Each dimension over the chunk with this step's velocity as arrows;
+    where the robot's geometry is known, the gripper's path in 3-D and in the cameras' pictures; and
+    where the samples part ways.
     """
 
-    def __init__(self, policy, observation, subtask, truth=None, names=None, samples=4):
+    def __init__(self, policy, observation, subtask, truth=None, names=None, samples=4, world=None):
         self.ask = dict(policy=policy, observation=observation, subtask=subtask, truth=truth,
-                        names=names)
-        self.samples = ui.IntSlider(samples, 1, 6, description="samples", continuous_update=False)
+                        names=names, world=world)
+        self.title = f"denoising: {subtask}"
+        own = {} if policy.solver in SOLVERS.values() else {"policy's own": policy.solver}
+        short = dict(continuous_update=False, layout=ui.Layout(width="260px"))
+        self.samples = ui.IntSlider(samples, 1, 16, description="samples", **short)
         self.steps = ui.SelectionSlider(options=sorted({1, 2, 5, 10, 20, 50, policy.steps}),
-                                        value=policy.steps,
-                                        description="steps", continuous_update=False)
+                                        value=policy.steps, description="steps", **short)
+        self.solver = ui.Dropdown(options=list({**SOLVERS, **own}.items()),
+                                  value=policy.solver, description="solver",
+                                  layout=ui.Layout(width="200px"))
         self.seed = ui.IntText(0, description="noise seed", layout=ui.Layout(width="170px"))
-        self.at = ui.IntSlider(0, 0, policy.steps, description="at step",
-                               layout=ui.Layout(width="60%"))
-        self.said = ui.Label()
-        self.picture = ui.Box()
-        for control in (self.samples, self.steps, self.seed):
+        controls = (self.samples, self.steps, self.solver, self.seed)
+        for control in controls:
             control.observe(self.compute, "value")
-        self.at.observe(self.show, "value")
-        super().__init__([ui.HBox([self.samples, self.steps, self.seed]),
-                          ui.HBox([self.at, self.said]), self.picture])
+        super().__init__([ui.HBox(controls, layout=ui.Layout(flex_flow="row wrap"))],
+                         Stage(caption="flow time", beat=150))
         self.compute()
 
-    def compute(self, _=None):
-        """Denoise again and draw from the start."""
-        self.trace = trace(samples=self.samples.value, steps=self.steps.value,
-                           seed=self.seed.value, **self.ask)
-        plain = self.figure()
-        plain.frames = ()  # the widget's own slider moves the lines
-        plain.layout.sliders = plain.layout.updatemenus = ()
-        self.live = go.FigureWidget(plain)
-        self.moving = [line for line in self.live.data if line.legendgroup != "truth"]
-        self.picture.children = [self.live]
-        self.at.max = self.steps.value
-        self.show()
+    @property
+    def at(self):
+        """The denoising step that is shown; set it to move there."""
+        return self.stage.at
 
-    def show(self, _=None):
-        """Move the lines to the chosen step."""
-        n = min(self.at.value, len(self.trace.tau) - 1)
-        self.said.value = f"flow time {self.trace.tau[n]:.2f} (0 noise, 1 action)"
-        with self.live.batch_update():
-            for line, y in zip(self.moving, lines(self.trace, n)):
-                line.y = y
+    @at.setter
+    def at(self, n):
+        self.stage.at = n
+
+    def compute(self, _=None):
+        """Denoise again and draw."""
+        self.trace = t = trace(samples=self.samples.value, steps=self.steps.value,
+                               seed=self.seed.value, solver=self.solver.value, **self.ask)
+        panes = [figure_pane(self.figure())]
+        if t.places is not None:
+            panes += [figure_pane(path_figure(t), True, "1 1 380px"),
+                      figure_pane(camera_figure(t), flex="2 1 480px")]
+        if t.path.shape[1] > 1:
+            panes.append(figure_pane(modes_figure(t), flex="1 1 420px"))
+        self.stage.put(panes, [f"flow time {tau:.2f} (0 noise, 1 action)" for tau in t.tau])
 
     def figure(self):
         """The plain Figure with frames of what is shown."""
-        return denoising_figure(self.trace, f"denoising: {self.ask['subtask']}")
+        return denoising_figure(self.trace, self.title)

@@ -49,9 +49,14 @@ def denoising_figure(trace, title="denoising one chunk"):
                                mode="lines",
                                line=dict(color=COLORS[k % len(COLORS)], width=1.5),
                                legendgroup=f"{k}", showlegend=a == 0, **place)
+        if trace.velocity is not None:
+            figure.add_scatter(**arrows(trace, 0, a), name="velocity x step", mode="lines+markers",
+                               legendgroup="velocity", showlegend=a == 0, hoverinfo="skip",
+                               line=dict(color=TRUTH, width=1),
+                               marker=dict(symbol="arrow", angleref="previous", color=TRUTH,
+                                           size=arrow_sizes(trace)), **place)
     moving = [i for i, line in enumerate(figure.data) if line.legendgroup != "truth"]
-    figure.frames = [go.Frame(name=f"{tau:.4g}", traces=moving,
-                              data=[go.Scatter(y=y) for y in lines(trace, n)])
+    figure.frames = [go.Frame(name=f"{tau:.4g}", traces=moving, data=moved(trace, n))
                      for n, tau in enumerate(trace.tau)]
     limit = 1.15 * max(1.0, float(np.abs(trace.path).max()))
     figure.update_yaxes(range=[-limit, limit], zeroline=False)
@@ -61,21 +66,58 @@ def denoising_figure(trace, title="denoising one chunk"):
     return figure
 
 
+def moved(trace, n):
+    """All that moves at step n as it was added: the samples of a dimension, then its arrows."""
+    out = []
+    for a in range(len(trace.names)):
+        out += [go.Scatter(y=trace.path[n, k, :, a]) for k in range(trace.path.shape[1])]
+        if trace.velocity is not None:
+            out.append(go.Scatter(y=arrows(trace, n, a)["y"]))
+    return out
+
+
 def lines(trace, n):
-    """The y values of all moving lines at step n, in the order they were added."""
+    """The y values of all samples' lines at step n, dimension by dimension."""
     return [trace.path[n, k, :, a] for a in range(len(trace.names))
             for k in range(trace.path.shape[1])]
 
 
-def scrubber(frames):
-    """A slider with a stop for each frame and a play button."""
-    jump = dict(mode="immediate", frame=dict(duration=0, redraw=False),
+def arrow_places(trace):
+    """The steps of the chunk that have an arrow, about eight of them."""
+    return np.arange(0, trace.path.shape[2], max(1, trace.path.shape[2] // 8))
+
+
+def arrows(trace, n, a):
+    """x, y of arrows from the samples at step n to where the velocity takes them in this step.
+
+    At the end there is no step any more, and the arrows have no length.
+    """
+    at = arrow_places(trace)
+    width = 1 / (len(trace.tau) - 1)
+    start = trace.path[n][:, at, a]  # (K, arrows)
+    end = start if n == len(trace.velocity) else start + width * trace.velocity[n][:, at, a]
+    gap = np.full_like(start, np.nan)
+    x = np.broadcast_to(trace.seconds[at].astype(np.float32), start.shape)
+    return dict(x=np.stack([x, x, gap], -1).ravel(), y=np.stack([start, end, gap], -1).ravel())
+
+
+def arrow_sizes(trace):
+    """The size of the marker of each point of `arrows`: only ends have one."""
+    return np.tile([0, 7, 0], trace.path.shape[1] * len(arrow_places(trace)))
+
+
+def scrubber(frames, prefix="flow time ", redraw=False):
+    """A slider with a stop for each frame and a play button.
+
+    redraw: needed where anything but lines and points changes (heat maps, bars, pictures).
+    """
+    jump = dict(mode="immediate", frame=dict(duration=0, redraw=redraw),
                 transition=dict(duration=0))
-    play = dict(fromcurrent=False, frame=dict(duration=250, redraw=False),
-                transition=dict(duration=150))
+    play = dict(fromcurrent=False, frame=dict(duration=250, redraw=redraw),
+                transition=dict(duration=0 if redraw else 150))
     stops = [dict(method="animate", label=f.name, args=[[f.name], jump]) for f in frames]
     return dict(
-        sliders=[dict(steps=stops, currentvalue=dict(prefix="flow time "), pad=dict(t=30),
+        sliders=[dict(steps=stops, currentvalue=dict(prefix=prefix), pad=dict(t=30),
                       x=0.12, len=0.88)],
         updatemenus=[dict(type="buttons", x=0.0, y=0, xanchor="left", yanchor="top",
                           pad=dict(t=45), showactive=False,
@@ -110,9 +152,18 @@ def contact_sheet(images, title=""):
 
 def png(image):
     """A picture as a data address: a tenth of the size of its numbers."""
+    return _address(image, "png")
+
+
+def jpeg(image, quality=75):
+    """The same with losses, for the many frames of a film: a third of the size again."""
+    return _address(image, "jpeg", quality=quality)
+
+
+def _address(image, kind, **options):
     file = io.BytesIO()
-    Image.fromarray(image).save(file, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    Image.fromarray(image).save(file, format=kind, **options)
+    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def bars(table, title="", y=""):
