@@ -195,7 +195,7 @@ class Processor:
         source = [self.sources.index(e.source) if e.source in self.sources else -1
                   for e in examples]
         return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
-                     torch.tensor(source), places, state)
+                     torch.tensor(source), state, places)
 
     # ---- tensors back to the world ---------------------------------------------------------
 
