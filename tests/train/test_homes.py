@@ -21,11 +21,15 @@ from pi05lite.train.fit import history
 from pi05lite.train.look import Views, covered, look, points_right
 from pi05lite.train.module import TrainingModule, sides_loss
 
+# As they are before a test puts smaller ones in their place.
+HOMES, HOME_PRETRAIN, HOME_POSTTRAIN = (
+    config.homes, recipe.home_pretrain, recipe.home_posttrain)
+
 
 def small():
     """The shape of the homes model, as small as it goes."""
     sizes = dict(depth=2, heads=4, kv_heads=1, head_dim=8)
-    c = config.homes()
+    c = HOMES()
     return replace(
         c, vision=replace(c.vision, image_size=32, width=32, depth=1, heads=2, mlp=64,
                           stem=(8, 16, 32)),
@@ -211,12 +215,12 @@ def test_a_stem_must_end_at_the_patch_size():
 def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(config, "homes", small)
     monkeypatch.setattr(recipe, "home_pretrain",
-                        lambda steps=40: replace(HOME_PRETRAIN(steps, 8), save_every=10))
+                        lambda steps=40: replace(HOME_PRETRAIN(steps, 8), save_every=10, warmup=2))
     monkeypatch.setattr(recipe, "home_posttrain",
-                        lambda steps=40: replace(HOME_POSTTRAIN(steps, 8), save_every=10))
+                        lambda steps=40: replace(HOME_POSTTRAIN(steps, 8), save_every=10, warmup=2))
     before, after = str(tmp_path / "pre"), str(tmp_path / "post")
     train = ["train", "pretrain", "--data", str(data), "--out", before]
-    assert cli.main([*train, "--steps", "10", "40", "--precision", "32-true"]) == 0
+    assert cli.main([*train, "--steps", "10", "120", "--precision", "32-true"]) == 0
     losses = [value for _, value in history(before)["text"]]
     assert losses[-1] < losses[0] - 1
     assert cli.main(["train", "posttrain", "--data", str(data), "--out", after, "--from", before,
@@ -234,6 +238,3 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
     # A run folder made otherwise is refused.
     with pytest.raises(ConfigError, match="another"):
         command.posttrain(data, after, before, 41, progress=False)
-
-
-HOME_PRETRAIN, HOME_POSTTRAIN = recipe.home_pretrain, recipe.home_posttrain
