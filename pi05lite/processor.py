@@ -16,7 +16,7 @@ from pi05lite.data.stats import DatasetStats
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.batch import Batch
 from pi05lite.tokens import actions as action_tokenizers
-from pi05lite.tokens.boxes import encode_box, encode_boxes
+from pi05lite.tokens.boxes import box_bins, encode_boxes
 from pi05lite.tokens.prompt import question_prompt, robot_prompt, sequence
 from pi05lite.tokens.text import TextTokenizer
 from pi05lite.tokens.vocabulary import EOS
@@ -94,12 +94,12 @@ class Processor:
 
     def named(self, example, tokens):
         """Yield (place of the last token, bins of the box) of each thing that the prompt names."""
-        v = self.config.vocabulary
+        count = self.config.vocabulary.locations
         for name, box in example.named or ():
             ids = self.text.encode(f" {name}")
             for place in range(len(tokens) - len(ids) + 1):
                 if tokens[place:place + len(ids)] == ids:
-                    yield place + len(ids) - 1, v.location(np.array(encode_box(box, v))).tolist()
+                    yield place + len(ids) - 1, box_bins(box, count)
                     break
 
     def normal_actions(self, example):
@@ -185,7 +185,7 @@ class Processor:
             tokens[b, :n], kinds[b, :n] = torch.tensor(s.tokens[:n]), torch.tensor(s.kinds[:n])
             valid[b, :n], target[b, :n] = True, torch.tensor(s.target[:n])
             for place, box in self.named(example, s.tokens):
-                places[b, place] = torch.tensor(box)
+                places[b, place] = torch.from_numpy(box)
             if example.actions is not None:
                 size = example.actions.shape[1]
                 actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))

@@ -174,11 +174,16 @@ def printed(notebook):
     return "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", START, ids=lambda p: p.stem)
-def test_runs_on_the_kits_own_data(path, tmp_path, monkeypatch):
+@pytest.fixture
+def no_data(tmp_path, monkeypatch):
+    """A machine without real data."""
     monkeypatch.delenv("PI05LITE_DATA", raising=False)
     monkeypatch.setenv("PI05LITE_DOWNLOADS", str(tmp_path / "none"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", START, ids=lambda p: p.stem)
+def test_runs_on_the_kits_own_data(path, tmp_path, monkeypatch, no_data):
     notebook = run(path, tmp_path, monkeypatch, steps=10)
     figures = outputs(notebook, "application/vnd.plotly.v1+json")
     assert len(figures) >= 6 and any(f.get("frames") for f in figures)
@@ -205,9 +210,7 @@ def judged(notebook):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
-def test_a_chapter_runs_with_every_exercise_unsolved(path, tmp_path, monkeypatch):
-    monkeypatch.delenv("PI05LITE_DATA", raising=False)
-    monkeypatch.setenv("PI05LITE_DOWNLOADS", str(tmp_path / "none"))
+def test_a_chapter_runs_with_every_exercise_unsolved(path, tmp_path, monkeypatch, no_data):
     notebook = run(path, tmp_path, monkeypatch, steps=10)
     verdicts = judged(notebook)
     assert len(verdicts) >= 2 and all("not attempted yet" in line for line in verdicts)

@@ -54,7 +54,7 @@ def chapter_06():
     dots(way[0, :40], 2, pictures.COLORS[1])
     dots(way[-1, :40], 2, pictures.COLORS[0])
     dots(way[-1], 3, pictures.COLORS[0])
-    return figure.update_layout(height=360, margin=dict(t=40))
+    return figure.update_layout(width=960, height=360, margin=dict(t=40))
 
 
 def chapter_03():

@@ -155,7 +155,7 @@ pictures.loss_figure(history(RUNS / "pretrain"), title="pre-training")
 #
 # Flow time τ is 0 for noise and 1 for the action. The paper's weight of the flow term is α = 10; here
 # it is 40, because with so few episodes the tokens are learned by heart before the motion is (with 10
-# the error of this notebook on cr5, section 9, was 0.53 in place of 0.47). Training stops after each cell
+# an earlier version of this notebook got 0.53 on cr5, section 9, in place of 0.47). Training stops after each cell
 # and goes on in the next one from its checkpoint, exactly as if it had not stopped.
 
 # %%

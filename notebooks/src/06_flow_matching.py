@@ -96,12 +96,12 @@ plane.points_figure({"demonstrations": actions, "least squared error": constant.
 # | 0 | pure noise $\epsilon \sim N(0, 1)$ |
 # | 1 | the action $a$ |
 #
-# The network will see $x_\tau$ and $\tau$ and say the velocity $v$. Drag the slider: 400 noises, each
+# The network will see $x_\tau$ and $\tau$ and say the velocity $v$. Drag the slider: 150 noises, each
 # on the line to the action it was paired with at random.
 
 # %%
-noise = torch.randn(400, 2)
-lines = torch.stack([(1 - t) * noise + t * actions[:400] for t in torch.linspace(0, 1, 11)])
+noise = torch.randn(150, 2)
+lines = torch.stack([(1 - t) * noise + t * actions[:150] for t in torch.linspace(0, 1, 11)])
 plane.journey_figure(lines, BOTTLE, "training pairs: straight lines that cross", lines=40)
 
 # %% [markdown] assign=true
@@ -255,8 +255,8 @@ print(f"loss: first {losses[0]:.2f}, last hundred {np.mean(losses[-100:]):.2f}")
 # everywhere. Late: apart, to the two sides.
 
 # %%
-side = torch.linspace(-2, 2, 13)
-places = torch.cartesian_prod(side, side)  # (169, 2)
+side = torch.linspace(-2, 2, 9)
+places = torch.cartesian_prod(side, side)  # (81, 2)
 fields = {}
 with torch.no_grad():
     for tau in (0.0, 0.5, 0.9):
@@ -313,9 +313,9 @@ follow = checks.going_on("follow", follow, flow.euler)
 
 # %%
 with torch.no_grad():
-    way = follow(net, torch.randn(400, 1, 2), 20)
+    way = follow(net, torch.randn(400, 1, 2), 10)
 print(f"{crashes(way[-1][:, 0]):.1%} of the samples crash")
-plane.journey_figure(torch.stack(way)[:, :, 0], BOTTLE, "samples: ways that bend and never cross",
+plane.journey_figure(torch.stack(way)[:, :150, 0], BOTTLE, "samples: ways that bend and never cross",
                      lines=40)
 
 # %% [markdown]

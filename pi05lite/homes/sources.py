@@ -33,7 +33,7 @@ class HomeSource(RobotSource):
     def example(self, e, t):
         """The example at frame t of episode e."""
         example = super().example(e, t)
-        if self.level == "low" and self.dataset.cameras:
+        if self.level == "low":
             example.named = objects(self.dataset.column(e, "boxes")[t])
         if self.level == "high" and self.boxes:
             example.objects = objects(self.dataset.column(e, "boxes")[t])

@@ -42,7 +42,7 @@ class Batch:
         """[(rows, Batch)] by which cameras they have, each without needless padding.
 
         A picture with a question has one camera and few words, a robot three and many: together,
-        half of what is computed would be padding.
+        much of what is computed would be padding.
         """
         out = []
         for cameras in self.image_mask.unique(dim=0):

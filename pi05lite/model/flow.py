@@ -74,12 +74,7 @@ class FlowMatching:
 
 def euler(velocity, noise, steps=10):
     """Follow velocity(x, tau) from noise (B, H, A); returns all N + 1 points on the way."""
-    x, points = noise, [noise]
-    for k in range(steps):
-        tau = torch.full(noise.shape[:1], k / steps, device=noise.device)
-        x = x + velocity(x, tau) / steps
-        points.append(x)
-    return points
+    return _march(noise, steps, lambda x, tau, width: velocity(x, tau))
 
 
 def midpoint(velocity, noise, steps=10):

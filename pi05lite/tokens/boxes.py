@@ -9,7 +9,12 @@ from pi05lite.tokens.vocabulary import EOS, PAD
 
 
 def encode_box(box, vocabulary):
-    """Four location ids of a box (y_min, x_min, y_max, x_max), each a fraction of the picture.
+    """Four location ids of a box (y_min, x_min, y_max, x_max), each a fraction of the picture."""
+    return vocabulary.location_id(box_bins(box, vocabulary.locations)).tolist()
+
+
+def box_bins(box, count):
+    """The four sides of a box, fractions of the picture, as numbers of `count` bins: (4,) int.
 
     Fractions outside [0, 1] are clipped. Raises DataError on NaN or a box turned inside out.
     """
@@ -19,8 +24,7 @@ def encode_box(box, vocabulary):
             "box", "y_min, x_min, y_max, x_max with min <= max, as fractions of the picture",
             str(box.tolist()), "check the order (y first) and the units",
         ))
-    bins = np.floor(np.clip(box, 0, 1) * vocabulary.locations).astype(int)
-    return vocabulary.location_id(np.minimum(bins, vocabulary.locations - 1)).tolist()
+    return np.minimum(np.floor(np.clip(box, 0, 1) * count).astype(int), count - 1)
 
 
 def decode_box(ids, vocabulary):

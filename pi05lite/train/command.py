@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from pi05lite import config as configs
 from pi05lite.data.cache import atomic_path
 from pi05lite.data.mixture import Mixture
-from pi05lite.errors import ConfigError, DataError, say
+from pi05lite.errors import ConfigError, say
 from pi05lite.evaluate.drivers import PolicyDriver
 from pi05lite.evaluate.intervals import wilson
 from pi05lite.evaluate.rollout import rollouts
@@ -36,7 +36,7 @@ def pretrain(data, out, steps=None, config=None, reweight=False, **options):
     config = config or configs.homes()
     first, second = steps or (None, None)
     setup = homes.prepare(data, config, "pretrain", reweight=reweight)
-    model = start(setup, data, Path(out) / "look", with_steps(recipe.home_look, first), reweight)
+    model = start(setup, data, Path(out) / "look", with_steps(recipe.home_look, first))
     return run(model, setup, with_steps(recipe.home_pretrain, second), out, options)
 
 
@@ -69,7 +69,7 @@ def run(model, setup, r, out, options, evaluate_every=0):
     return fit(model, setup.processor, setup.mixture, r, out, callbacks=extra, **options)
 
 
-def start(setup, data, folder, r, reweight=False):
+def start(setup, data, folder, r):
     """A new model whose tower and words know each other; kept in `folder` for the next time."""
     torch.manual_seed(r.seed)
     c, text = setup.config, setup.processor.text
@@ -85,9 +85,6 @@ def start(setup, data, folder, r, reweight=False):
     model.order(torch.arange(*c.vocabulary.span("location")))
     parts = {name: ThingsSource(open_home_data(data, name, c.vision.image_size), name=name)
              for name in LOOKED_AT if (Path(data) / name).is_dir()}
-    if len(parts) < len(LOOKED_AT) and not reweight:
-        raise DataError(say(f"sources in {data}", f"all of {tuple(LOOKED_AT)}", tuple(parts),
-                            f"pi05lite homes data {data}, or --reweight"))
     mixture = Mixture(parts.values(), {name: LOOKED_AT[name] for name in parts}, r.seed)
     look(model, text, mixture, r, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,15 +124,14 @@ class ClosedLoop(pl.Callback):
         done = closed_loop(Policy(module.model, self.processor), self.suite, self.count)
         average.swap(module)
         module.model.train()
-        share, low, high = done, *wilson(round(done * self.count), self.count)
+        share, low, high = done / self.count, *wilson(done, self.count)
         trainer.logger.log_metrics({f"success/{self.suite}": share}, trainer.global_step)
         print(f"step {trainer.global_step}: {self.suite} skills {100 * share:.0f} % "
               f"[{100 * low:.0f}, {100 * high:.0f}] of {self.count} trials")
 
 
 def closed_loop(policy, suite, count):
-    """Share of successes in the first `count` trials of a suite, told the skill in words."""
+    """Successes in the first `count` trials of a suite, told the skill in words."""
     size = policy.model.config.vision.image_size
     trials = [partial(HomeTrial, request, size) for request in requests(suite, count)]
-    outcomes = rollouts(PolicyDriver(policy, "none"), trials, progress=False)
-    return sum(o.success for o in outcomes) / count
+    return sum(o.success for o in rollouts(PolicyDriver(policy, "none"), trials, progress=False))

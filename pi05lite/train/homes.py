@@ -4,7 +4,7 @@ Pre-training mixes robots, subtasks in words, and pictures with words; the targe
 percent of it. Post-training drops the laboratory and adds verbal instructions (pi0.5, section IV).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from pi05lite.processor import Processor
 from pi05lite.tokens.fast import FastTokenizer
 from pi05lite.tokens.prompt import question_prompt, robot_prompt
 from pi05lite.tokens.text import TextTokenizer
+from pi05lite.train.setup import Setup
 
 # Share of the examples that each part of a source gets. "low": subtask -> actions; "high": prompt
 # -> boxes and subtask; "things": where things are in the robots' own pictures.
@@ -31,15 +32,6 @@ POSTTRAIN = {"MM/low": 0.66, "ME/low": 0.06, "HL/high": 0.14, "VI/high": 0.03, "
              "HL/things": 0.02, "WD": 0.04}
 SHARES = {"pretrain": PRETRAIN, "posttrain": POSTTRAIN}
 ROBOTS = ("MM", "ME", "CE")  # whose statistics normalise what their robots sense and do
-
-
-@dataclass
-class Setup:
-    """A mixture with the processor that fits it."""
-
-    config: object
-    processor: Processor
-    mixture: Mixture
 
 
 def prepare(folder, config, stage="pretrain", shares=None, reweight=False, processor=None,

@@ -17,10 +17,11 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from pi05lite.data.images import to_float
+from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import quiet
-from pi05lite.train.module import rate, sides_loss
+from pi05lite.train.module import optimizer_of, sides_loss
 
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
 
@@ -37,8 +38,8 @@ class Looking(pl.LightningModule):
 
     def logits(self, patches, ids, count):
         """patches (B, P, D), names' ids (K, n) and how many are real (K,) -> (B, P, K)."""
-        real = (torch.arange(ids.shape[1]) < count[:, None])[..., None].to(patches)
-        names = (self.embedding(ids) * real).sum(1) / count[:, None]  # (K, D)
+        real = torch.arange(ids.shape[1], device=ids.device) < count[:, None]  # (K, n)
+        names = (self.embedding(ids) * real[..., None]).sum(1) / count[:, None]  # (K, D)
         names, patches = F.normalize(names, dim=-1), F.normalize(patches, dim=-1)
         return patches @ names.T * self.scale.exp() + self.bias
 
@@ -62,13 +63,8 @@ class Looking(pl.LightningModule):
         return loss + box
 
     def configure_optimizers(self):
-        """AdamW with the recipe's schedule."""
-        r = self.recipe
-        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, r.betas,
-                                      weight_decay=r.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
-        return {"optimizer": optimizer,
-                "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """The recipe's."""
+        return optimizer_of(self, self.recipe)
 
 
 class Views(IterableDataset):
@@ -107,8 +103,7 @@ class Views(IterableDataset):
             for name, box in seen:
                 here, k = covered(box, self.side), column[name]
                 where[b, :, k] = np.where(here != 0, here, where[b, :, k])
-                bins = np.minimum(np.floor(np.array(box) * self.bins), self.bins - 1)
-                boxes[b, here == 1] = bins
+                boxes[b, here == 1] = box_bins(box, self.bins)
             boxes[b, (where[b] == 1).sum(axis=1) != 1] = -1
         return (images, padded, torch.tensor([len(row) for row in ids]), torch.from_numpy(where),
                 torch.from_numpy(boxes))
@@ -133,7 +128,7 @@ def look(model, text, mixture, recipe, out, progress=True):
                   recipe.steps)
     runner = pl.Trainer(
         max_steps=recipe.steps, accelerator="auto", devices=1, gradient_clip_val=recipe.clip,
-        logger=CSVLogger(out, name="", version="log-look"), log_every_n_steps=20,
+        logger=CSVLogger(out, name="", version="log-000000"), log_every_n_steps=20,
         callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
         enable_progress_bar=progress, enable_checkpointing=False, enable_model_summary=False)
     model.train()

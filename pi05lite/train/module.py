@@ -97,6 +97,8 @@ class TrainingModule(pl.LightningModule):
         r = self.recipe
         rows = batch.action_mask.flatten(1).any(dim=1)
         if not rows.any():
+            if processes() == 1:
+                return prefix.hidden.new_zeros(()), rows.sum()
             rows[0] = True  # its mask is empty, so it adds 0, and all processes run the same parts
         noise = tau = None
         if draws is not None:
@@ -142,14 +144,17 @@ class TrainingModule(pl.LightningModule):
                             "checkpoint with a smaller learning_rate"))
 
     def configure_optimizers(self):
-        """AdamW, linear warm-up, then a cosine down to final_share."""
-        r = self.recipe
-        weights = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(weights, r.learning_rate, r.betas, eps=1e-8,
-                                      weight_decay=r.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
-        return {"optimizer": optimizer,
-                "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """The recipe's, for all weights that are trained."""
+        return optimizer_of(self.model, self.recipe)
+
+
+def optimizer_of(module, r):
+    """AdamW, linear warm-up, then a cosine down to final_share, as Lightning takes them."""
+    weights = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, r.learning_rate, r.betas, eps=1e-8,
+                                  weight_decay=r.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def sides_loss(tokens, bins, locations):

@@ -25,7 +25,7 @@ class Recipe:
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     flow_draws: int = 1  # noises and flow times per prefix
     augment: bool = True  # pictures changed a little at every step
-    move: bool = True  # ... those of the room also cropped and turned, which costs precision
+    move: bool = True  # ... those of the room also cropped and turned, boxes and actions not
     blur: float = 0.0  # standard deviation of noise on the normalised state in the prompt
     new_expert: bool = False  # draw the expert anew before the first step
     lora: tuple | None = None  # ranks of adapters in VLM and expert; None: train all weights

@@ -1,6 +1,6 @@
 """From names of datasets to everything that training needs, in one call."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,8 +24,8 @@ class Setup:
     config: object
     processor: Processor
     mixture: Mixture
-    train: dict  # robot name -> RobotSource at level "low"
-    held_out: dict  # the same on episodes that are not in the mixture
+    train: dict = field(default_factory=dict)  # robot name -> RobotSource at level "low"
+    held_out: dict = field(default_factory=dict)  # the same on episodes that are not in the mixture
 
     def high(self, name):
         """The held-out source of a robot at level "high": overall prompt -> subtask."""

@@ -16,8 +16,9 @@ def plane(titles=("",)):
     figure.update_yaxes(range=[-LIMIT, LIMIT], zeroline=False, showgrid=False)
     for k in range(1, len(titles) + 1):
         figure.update_yaxes(scaleanchor=f"x{k if k > 1 else ''}", row=1, col=k)
-    figure.update_layout(**{**LAYOUT, "margin": dict(l=40, r=20, t=100, b=40)}, height=480,
-                         width=560 if len(titles) == 1 else 320 * len(titles),
+    one = len(titles) == 1
+    figure.update_layout(**{**LAYOUT, "margin": dict(l=40, r=20, t=100, b=40)},
+                         height=480 if one else 370, width=560 if one else 270 * len(titles),
                          legend=dict(orientation="h", x=0, y=1.02, yanchor="bottom"))
     return figure
 
@@ -47,7 +48,7 @@ def journey_figure(points, radius, title="", lines=0):
 
     lines: so many of the points draw their whole way.
     """
-    points = np.asarray(points, dtype=float).round(3)
+    points = np.asarray(points, dtype=np.float32).round(3)
     figure = obstacle(plane(), radius)
     for k in range(lines):
         figure.add_scatter(x=points[:, k, 0], y=points[:, k, 1], mode="lines", hoverinfo="skip",

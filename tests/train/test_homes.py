@@ -177,6 +177,8 @@ def test_looking_teaches_where_named_things_are(setup, data, tmp_path):
          progress=False)
     after, count = points_right(model, text, views)
     assert after > before + 0.2 and count > 100
+    losses = [value for _, value in history(tmp_path)["names"]]
+    assert losses[-1] < losses[0]
 
 
 def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):
