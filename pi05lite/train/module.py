@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from pi05lite.errors import Pi05Error, say
 from pi05lite.tokens.kind import Kind
+from pi05lite.train.aim import aim_error, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 
@@ -53,7 +54,7 @@ class TrainingModule(pl.LightningModule):
     def weight(self, name):
         """How much a term counts in the loss; losses per source are only for the log."""
         return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha,
-                "named": self.recipe.named}.get(name, 0.0)
+                "named": self.recipe.named, "aim": self.recipe.aim}.get(name, 0.0)
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
@@ -69,7 +70,11 @@ class TrainingModule(pl.LightningModule):
 
     def terms_of(self, batch, draws):
         """The terms of rows that go through the model together."""
-        prefix = self.model.prefix(batch)
+        if self.recipe.aim > 0:
+            with queries_of(self.model, batch) as notes:
+                prefix = self.model.prefix(batch)
+        else:
+            prefix = self.model.prefix(batch)
         loss, places = self.model.token_losses(prefix, batch)
         kinds = batch.kinds[places[:, 0], places[:, 1]]
         source = batch.source[places[:, 0]]
@@ -77,6 +82,9 @@ class TrainingModule(pl.LightningModule):
         out = {"text": some(kinds == Kind.TEXT), "tokens": some(kinds == Kind.ACTION)}
         if self.recipe.named > 0:
             out["named"] = self.pointing_error(prefix, batch)
+        if self.recipe.aim > 0:
+            error = aim_error(self.model, batch, prefix, notes["q"])
+            out["aim"] = error.sum(), error.new_tensor(len(error))
         if self.recipe.alpha > 0:
             out["flow"] = self.flow_error(prefix, batch, draws)
         for i, name in enumerate(self.source_names):

@@ -22,6 +22,7 @@ class Recipe:
     ema: float = 0.99  # share of the old average kept at each step
     alpha: float = 0.0  # weight of the flow loss; 0 leaves the expert untouched
     named: float = 0.0  # weight of saying, at a word of the prompt, where in the picture it is
+    aim: float = 0.0  # weight of looking there, by one head (see `pi05lite.train.aim`)
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     flow_draws: int = 1  # noises and flow times per prefix
     augment: bool = True  # pictures changed a little at every step
@@ -58,16 +59,16 @@ def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
                   weight_decay=0.01, move=False, ema=0.0)
 
 
-def home_pretrain(steps=3000, batch_size=32, learning_rate=1.5e-3):
+def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
     """Pre-training on the six sources of the homes."""
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.995, move=False, named=1.0, save_every=500)
+                  blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, save_every=300)
 
 
-def home_posttrain(steps=4000, batch_size=32, learning_rate=1.5e-3):
+def home_posttrain(steps=3200, batch_size=32, learning_rate=1e-3):
     """Post-training in homes: text, action tokens and flow (alpha = 10), a new expert."""
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.998, move=False, named=1.0, alpha=10.0, flow_draws=4,
+                  blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, alpha=10.0, flow_draws=4,
                   new_expert=True, save_every=500)
 
 

@@ -16,6 +16,7 @@ from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import load
 from pi05lite.tokens.kind import Kind
 from pi05lite.train import command, homes, recipe
+from pi05lite.train.aim import HEAD, LAYER, aim_error, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
 from pi05lite.train.look import Views, covered, look, points_right
@@ -240,3 +241,51 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
     # A run folder made otherwise is refused.
     with pytest.raises(ConfigError, match="another"):
         command.posttrain(data, after, before, 41, progress=False)
+
+
+def test_the_aim_is_the_weight_that_the_head_really_gives(setup):
+    """Against the weights that attention writes down, in parts with other numbers of pictures."""
+    torch.manual_seed(0)
+    model = Pi05(setup.config)
+    batch = setup.processor.collate([setup.mixture[i] for i in range(24)])
+    seen = 0
+    for _, part in batch.parts():
+        with queries_of(model, part) as notes:
+            record = []
+            prefix = model.prefix(part, record)
+        error = aim_error(model, part, prefix, notes["q"])
+        pictures = prefix.hidden.shape[1] - part.tokens.shape[1]
+        rows, places = names(part).nonzero().unbind(1)
+        weights = record[LAYER]["attention"][rows, HEAD, pictures + places]  # (M, T)
+        shown = patches_shown(part.places[rows, places], 16, 64)
+        told = -(weights[:, :16] * shown).sum(-1).log()
+        assert torch.allclose(error, told, atol=1e-4)
+        seen += len(error)
+    assert seen > 8
+    assert not model.vlm.layers[LAYER].attention._forward_pre_hooks
+
+
+def test_a_box_is_shown_by_the_patches_that_share_most_with_it():
+    left, dot, whole = patches_shown(
+        torch.tensor([[0, 0, 31, 15], [40, 17, 40, 17], [0, 0, 63, 63]]), 16, 64).view(3, 4, 4)
+    assert left.nonzero().tolist() == [[0, 0], [1, 0]]
+    assert dot.nonzero().tolist() == [[2, 1]]
+    assert whole.all()
+
+
+def test_aiming_teaches_the_head_where_to_look(setup):
+    """On one batch, with the weight of the aim alone, its error falls to a fraction."""
+    torch.manual_seed(0)
+    r = replace(HOME_PRETRAIN(steps=40), named=0.0, augment=False)
+    module = TrainingModule(Pi05(setup.config), r, [])
+    batch = setup.processor.collate([setup.mixture[i] for i in range(8)])
+    module.weight = lambda name: float(name == "aim")
+    optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
+    errors = []
+    for _ in range(40):
+        losses = module.losses(batch)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+        errors.append(losses["aim"].item())
+    assert errors[-1] < 0.4 * errors[0]

@@ -1,0 +1,70 @@
+"""Words look at what they name: attention itself is told where to go.
+
+In pi0.5 this comes with PaliGemma, whose attention finds what a prompt asks for. In a small model
+from nothing the next-token loss alone hardly finds it (data/results/homes_log.md), so one head of
+one early layer is told: from the last token of a name to the patches that show the thing. What it
+reads there is in the keys and values of all layers above, where the action expert looks.
+"""
+
+from contextlib import contextmanager
+
+import torch
+
+from pi05lite.tokens.kind import Kind
+
+LAYER, HEAD = 1, 0  # the second layer: the first has put the words of a name together
+
+
+@contextmanager
+def queries_of(model, batch):
+    """Notes that hold, once the prefix was run, "q": queries (M, K) of the last tokens of names.
+
+    A hook, since the model has no other use for queries once it has attended.
+    """
+    attention, notes = model.vlm.layers[LAYER].attention, {}
+    row, place = names(batch).nonzero().unbind(1)
+
+    def hear(_, inputs):
+        x, _, turn = inputs[:3]
+        at = row, place - batch.tokens.shape[1]  # text stands behind the pictures
+        here = tuple(part[at][:, None] for part in turn)  # each (M, 1, 1, K)
+        notes["q"] = attention.project(x[at][:, None], here)[0][:, 0, HEAD]
+
+    hook = attention.register_forward_pre_hook(hear)
+    try:
+        yield notes
+    finally:
+        hook.remove()
+
+
+def aim_error(model, batch, prefix, q):
+    """Cross-entropy (M,) of the head's weight on the patches of each named thing; q (M, K)."""
+    here = names(batch)
+    row = here.nonzero()[:, 0]
+    keys = prefix.cache[LAYER][0][row, HEAD // (model.config.vlm.heads
+                                                // model.config.vlm.kv_heads)]  # (M, T, K)
+    logits = (keys @ q[:, :, None])[..., 0].float() * q.shape[1]**-0.5  # (M, T)
+    seen = (prefix.valid & (prefix.kinds == Kind.PROMPT))[row]
+    weights = logits.masked_fill(~seen, float("-inf")).log_softmax(-1)
+    patches = model.vision.tokens_per_image(model.config.vision.image_size)
+    shown = patches_shown(batch.places[here], patches, model.config.vocabulary.locations)
+    return -weights[:, :patches].masked_fill(~shown, float("-inf")).logsumexp(-1)
+
+
+def names(batch):
+    """(B, L) bool: the last tokens of names whose thing the first camera shows."""
+    return (batch.places >= 0).all(-1)
+
+
+def patches_shown(bins, patches, count):
+    """(M, P) bool: the patches that share most with a box, its sides (M, 4) as bins of `count`."""
+    side = round(patches**0.5)
+    start = torch.arange(side, device=bins.device) * count / side
+
+    def shared(first, last):  # (M, side)
+        low = torch.maximum(start, first[:, None])
+        return (torch.minimum(start + count / side, last[:, None] + 1) - low).clamp(min=0)
+
+    y0, x0, y1, x1 = bins.unbind(-1)
+    area = (shared(y0, y1)[:, :, None] * shared(x0, x1)[:, None]).flatten(1)
+    return area > 0.5 * area.amax(-1, keepdim=True)
