@@ -102,6 +102,13 @@ def commands():
                                  "no flow gradient in the VLM, alpha = 1")
         command.set_defaults(run=run_train, stage=stage)
 
+    command = known_train.add_parser("ship", help="a run as a small folder, with a model card")
+    command.add_argument("--from", dest="begin", required=True, help="the run or checkpoint")
+    command.add_argument("--out", required=True, help="a folder that is not there yet")
+    command.add_argument("--results", nargs="*", default=(), help="files of pi05lite evaluate")
+    command.add_argument("--about", default="", help="a sentence for the card")
+    command.set_defaults(run=run_ship)
+
     command = known.add_parser("evaluate", help="a policy in homes it has never seen")
     command.add_argument("--checkpoint", required=True, help='a folder, "scripted" or "random"')
     command.add_argument("--suite", default="short", help="short, perception, skill, semantics, "
@@ -204,6 +211,14 @@ def run_train(args):
         command.posttrain(args.data, args.out, args.begin, args.steps, args.insulate,
                           evaluate_every=args.evaluate_every, **same)
     print("ready:", args.out)
+    return 0
+
+
+def run_ship(args):
+    """Write the folder and say how large it is."""
+    from pi05lite.train.ship import ship
+
+    print(f"{args.out}: {ship(args.begin, args.out, args.results, args.about) / 1e6:.1f} MB")
     return 0
 
 
