@@ -106,7 +106,7 @@ class Losses(pl.Callback):
             found = {name.removeprefix("tokens/"): float(value) for name, value
                      in trainer.callback_metrics.items() if name not in ("bar", "gradient_norm")}
             print(f"step {trainer.global_step}: "
-                  + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
+                  + ", ".join(f"{name} {value:.3f}" for name, value in found.items()), flush=True)
 
 
 class ClosedLoop(pl.Callback):
@@ -127,7 +127,7 @@ class ClosedLoop(pl.Callback):
         share, low, high = done / self.count, *wilson(done, self.count)
         trainer.logger.log_metrics({f"success/{self.suite}": share}, trainer.global_step)
         print(f"step {trainer.global_step}: {self.suite} skills {100 * share:.0f} % "
-              f"[{100 * low:.0f}, {100 * high:.0f}] of {self.count} trials")
+              f"[{100 * low:.0f}, {100 * high:.0f}] of {self.count} trials", flush=True)
 
 
 def closed_loop(policy, suite, count):
