@@ -3,21 +3,30 @@
     python tools/draw_figures.py [NN ...]        needs Chromium and the dev extra
 """
 
+import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from playwright.sync_api import sync_playwright
+from plotly.subplots import make_subplots
 
 import pi05lite  # noqa: F401
 from pi05lite.model import flow
 from pi05lite.model.masks import Layout
+from pi05lite.tokens import vq
+from pi05lite.tokens.bins import BinsTokenizer
+from pi05lite.tokens.fast import FastTokenizer
 from pi05lite.tokens.kind import Kind
 from pi05lite.widgets import pictures, plane
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks" / "figures"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks" / "figures"
+RESULTS = ROOT / "data" / "results" / "tokens.json"
+CODES = [247, 145, 226, 187, 255, 170, 54, 49]  # how the shipped codebook spells a chunk of cr5
 
 
 def demonstrations(count):
@@ -66,9 +75,49 @@ def chapter_03():
         width=560, height=560)
 
 
+def chapter_05():
+    """One joint of a chunk as bins, as frequencies, through a codebook; rate and distortion."""
+    book = vq.default()
+    chunk = book.decode([CODES], 50, 7)[0][0]
+    joint = int(np.abs(np.diff(chunk, axis=0)).sum(0).argmax())
+    x, blue, orange, green = chunk[:, joint].clip(-1, 1), *pictures.COLORS[:3]
+    figure = make_subplots(1, 4, horizontal_spacing=0.055, subplot_titles=[
+        "bins: a number, a token", "FAST: rounded waves", "codebook: one code of 8",
+        "error by tokens (CR5 arm)"])
+    add = lambda column, **line: figure.add_scatter(  # noqa: E731
+        row=1, col=column, showlegend=False, **line)
+    binned = BinsTokenizer(12).decode(BinsTokenizer(12).encode(x[None, :, None]), 50, 1)[0]
+    add(1, y=binned[0, :, 0], mode="lines", line=dict(color=blue, shape="hvh"))
+    waves = FastTokenizer(scale=4).coefficients(x[None, :, None])[0, :, 0]
+    for some, color in ((waves == 0, "rgba(127,127,127,0.5)"), (waves != 0, orange)):
+        k = np.flatnonzero(some)
+        add(2, x=k, y=waves[k], mode="markers", marker=dict(color=color, size=6))
+        add(2, x=np.repeat(k, 3), y=np.stack([0 * k, waves[k], np.full(len(k), np.nan)], 1).ravel(),
+            mode="lines", line=dict(color=color, width=2))
+    for code in range(5, 256, 25):
+        other = book.decode([[code, *CODES[1:]]], 50, 7)[0][0, :, joint]
+        add(3, y=other, mode="lines", line=dict(color=green, width=1))
+    for column in (1, 3):
+        add(column, y=x, mode="lines", line=dict(color=pictures.TRUTH, width=3, dash="dot"))
+    rows = json.loads(RESULTS.read_text())["table"]
+    for family, color in (("bins", blue), ("FAST", orange), ("VQ", green)):
+        mine = sorted((r["tokens"], r["rmse"]) for r in rows if r["robot"] == "cr5" and
+                      r["family"] == family and "," not in r["setting"])
+        add(4, x=[t for t, _ in mine], y=[e for _, e in mine], mode="lines+markers+text",
+            line=dict(color=color), text=[family], textposition="top right",
+            textfont=dict(color=color))
+    thin = dict(zeroline=False, gridcolor="rgba(127,127,127,0.2)")  # on light and on dark paper
+    figure.update_xaxes(**thin).update_yaxes(**thin)
+    figure.update_xaxes(type="log", tickvals=[5, 20, 100, 400], range=[0.4, 3], col=4)
+    figure.update_yaxes(type="log", tickvals=[0.002, 0.01, 0.05, 0.2], range=[-2.85, -0.45],
+                        col=4)
+    return figure.update_layout(**{**pictures.LAYOUT, "margin": dict(l=35, r=20, t=40, b=30)},
+                                width=1000, height=270)
+
+
 def main():
     wanted = {name[8:]: draw for name, draw in globals().items() if name.startswith("chapter_")}
-    names = {"03": "03_transformer", "06": "06_flow_matching"}
+    names = {"03": "03_transformer", "05": "05_action_tokens", "06": "06_flow_matching"}
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"),
