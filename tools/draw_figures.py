@@ -15,13 +15,16 @@ from playwright.sync_api import sync_playwright
 from plotly.subplots import make_subplots
 
 import pi05lite  # noqa: F401
+from pi05lite.data.images import fit
+from pi05lite.homes.expert import Expert
+from pi05lite.homes.tasks import Episode
 from pi05lite.model import flow
 from pi05lite.model.masks import Layout
 from pi05lite.tokens import vq
 from pi05lite.tokens.bins import BinsTokenizer
 from pi05lite.tokens.fast import FastTokenizer
 from pi05lite.tokens.kind import Kind
-from pi05lite.widgets import pictures, plane
+from pi05lite.widgets import blocks, pictures, plane
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks" / "figures"
@@ -115,9 +118,72 @@ def chapter_05():
                                 width=1000, height=270)
 
 
+def played(robot, task="pick"):
+    """What the first camera sees (T, h, w, 3) and what is done (T, A) in one episode of a home."""
+    home = Episode(task=task, home=7, seed=3, robot=robot)
+    expert, rows = Expert(home), []
+    while not home.over:
+        action, _ = expert.act()
+        rows.append((home.world.images(192)[home.robot.cameras[0].name], action))
+        home.step(action)
+    return [np.stack(column) for column in zip(*rows)], home.robot.action_names
+
+
+def chapter_01():
+    """What a camera sees and what is done over an episode, and two chunks of 50 steps."""
+    (seen, actions), names = played("mobile")
+    last, moments = len(actions) - 1, 5
+    figure = make_subplots(2, moments, row_heights=[1, 1.3], vertical_spacing=0.04,
+                           horizontal_spacing=0.01,
+                           specs=[[{}] * moments, [{"colspan": moments}, *[None] * (moments - 1)]])
+    for k, t in enumerate(np.linspace(0, last, moments).astype(int), 1):
+        figure.add_image(source=pictures.png(seen[t]), row=1, col=k)
+    figure.update_xaxes(visible=False, row=1).update_yaxes(visible=False, row=1)
+    moves = [k for k in range(len(names)) if np.ptp(actions[:, k]) > 0.05]
+    for color, k in zip(pictures.COLORS, moves):
+        figure.add_scatter(x=np.arange(last + 1) / 50, y=actions[:, k], mode="lines", row=2, col=1,
+                           line=dict(color=color, width=2), showlegend=False)
+    for start, color in ((20, pictures.COLORS[0]), (last - 30, pictures.COLORS[5])):
+        for x0, x1, solid in ((start, min(start + 50, last), True), (last, start + 50, False)):
+            if x1 > x0:
+                figure.add_shape(type="rect", x0=x0 / 50, x1=x1 / 50, y0=0, y1=1, yref="y6 domain",
+                                 xref="x6", opacity=0.25 if solid else 1, line=dict(
+                                     color=color, width=0 if solid else 2, dash="dot"),
+                                 fillcolor=color if solid else "rgba(0,0,0,0)")
+        figure.add_annotation(x=(start + 1) / 50, y=1, yref="y6 domain", xref="x6", xanchor="left",
+                              yanchor="top", text="a chunk", showarrow=False, font_color=color)
+    figure.add_annotation(x=(last + 1) / 50, y=0, yref="y6 domain", xref="x6", text="padding",
+                          showarrow=False, xanchor="left", yanchor="bottom",
+                          font_color=pictures.COLORS[5])
+    figure.add_vline(x=last / 50, line=dict(color="#7a7a7a", width=2), row=2, col=1)
+    figure.update_xaxes(title="seconds", range=[0, (last + 25) / 50], zeroline=False, row=2)
+    figure.update_yaxes(zeroline=False, row=2)
+    return figure.update_layout(**{**pictures.LAYOUT, "margin": dict(l=40, r=10, t=10, b=45)},
+                                width=960, height=460)
+
+
+def chapter_02():
+    """The sequence of one made-up example, token by token, with a camera's picture of a home."""
+    (seen, _), _ = played("mobile")
+    small = fit(seen[-1], 64)
+    cut = small.reshape(4, 16, 4, 16, 3).swapaxes(1, 2).reshape(16, 16, 16, 3)
+    text = [("prompt", "<bos> Task : tidy the table"), ("state", ", State : 153 124 194 87 149 48"),
+            ("prompt", "; ⏎ Sub task :"), ("subtask", "pick up the milk <eos>"),
+            ("tokens", " ".join(f"<{i}>" for i in (2006, 1741, 1777, 1586, 2043)) + " <eos>")]
+    parts = [blocks.Part("picture", [""] * 16, list(cut)),
+             *(blocks.Part(name, words.split()) for name, words in text),
+             blocks.Part("flow", [f"step {k}" for k in range(1, 9)])]
+    figure = blocks.blocks_figure(parts, "").update_layout(
+        width=860, margin=dict(l=100, r=5, t=5, b=5), height=46 * 7)
+    return figure.add_layout_image(source=pictures.png(blocks.cut_apart(small, 16)), xref="paper",
+                                   yref="paper", x=0.99, y=0.83, sizex=0.3, sizey=0.55,
+                                   xanchor="right", yanchor="top")
+
+
 def main():
     wanted = {name[8:]: draw for name, draw in globals().items() if name.startswith("chapter_")}
-    names = {"03": "03_transformer", "05": "05_action_tokens", "06": "06_flow_matching"}
+    names = {"01": "01_robot_data", "02": "02_tokens", "03": "03_transformer",
+             "05": "05_action_tokens", "06": "06_flow_matching"}
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"),
