@@ -86,7 +86,7 @@ class TrainingModule(pl.LightningModule):
             error = aim_error(self.model, batch, prefix, notes["q"])
             out["aim"] = error.sum(), error.new_tensor(len(error))
         if self.recipe.alpha > 0:
-            out["flow"] = self.flow_error(prefix, batch, draws)
+            out |= self.flow_errors(prefix, batch, draws)
         for i, name in enumerate(self.source_names):
             out[f"tokens/{name}"] = some(source == i)
         return out
@@ -100,23 +100,32 @@ class TrainingModule(pl.LightningModule):
             slice(*self.model.config.vocabulary.span("location"))])
         return loss.sum(), places.sum() * 4
 
-    def flow_error(self, prefix, batch, draws):
-        """Sum of squared velocity errors over the examples that have actions, and their count."""
+    def flow_errors(self, prefix, batch, draws):
+        """Squared velocity errors of the examples that have actions, name -> (sum, how many).
+
+        "flow" is all of them, "flow/SOURCE" those of one source, for the log.
+        """
         r = self.recipe
         rows = batch.action_mask.flatten(1).any(dim=1)
         if not rows.any():
             if processes() == 1:
-                return prefix.hidden.new_zeros(()), rows.sum()
+                nothing = prefix.hidden.new_zeros(()), rows.sum()
+                return {"flow": nothing, **{f"flow/{name}": nothing for name in self.source_names}}
             rows[0] = True  # its mask is empty, so it adds 0, and all processes run the same parts
         noise = tau = None
         if draws is not None:
             noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws,
                                                  self.model.objective.times)
             noise, tau = noise.to(batch.actions), tau.to(batch.actions.device)
-        mask = batch.action_mask[rows]
+        mask, source = batch.action_mask[rows], batch.source[rows]
         error = self.model.flow_losses(prefix.select(rows), batch.actions[rows], mask,
                                        r.flow_draws, r.insulate, noise=noise, tau=tau)
-        return error.sum(), mask.sum() * r.flow_draws
+        out = {"flow": (error.sum(), mask.sum() * r.flow_draws)}
+        of_each = error.detach().view(len(mask), -1).sum(1)
+        for i, name in enumerate(self.source_names):
+            mine = source == i
+            out[f"flow/{name}"] = of_each[mine].sum(), mask[mine].sum() * r.flow_draws
+        return out
 
     def training_step(self, batch, batch_idx):
         """One step; a loss that is not finite stops training before it reaches the weights."""

@@ -63,7 +63,7 @@ class DenoisingWidget(Staged):
                       figure_pane(camera_figure(t), flex="2 1 480px")]
         if t.path.shape[1] > 1:
             panes.append(figure_pane(modes_figure(t), flex="1 1 420px"))
-        self.stage.put(panes, [f"flow time {tau:.2f} (0 noise, 1 action)" for tau in t.tau])
+        self.put(panes, [f"flow time {tau:.2f} (0 noise, 1 action)" for tau in t.tau])
 
     def figure(self):
         """The plain Figure with frames of what is shown."""

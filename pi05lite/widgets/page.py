@@ -16,6 +16,7 @@ from pi05lite.tokens.actions import write_atomic
 FOLDER = Path(__file__).parent
 HIDE = FOLDER.joinpath("still.js").read_text()
 PLOTLY = "application/vnd.plotly.v1+json"
+WITHOUT = "(moves with a kernel: run this cell; without one, its frames are below)"
 
 PAGE = """<!doctype html>
 <html><head><meta charset="utf-8"><title>{title}</title>
@@ -49,9 +50,16 @@ def script(name):
 
 
 def show(widget, figure):
-    """Show a widget in a notebook, followed by its still."""
-    display(widget._repr_mimebundle_(), raw=True)
-    display({PLOTLY: json.loads(figure.to_json())}, raw=True)
+    """Show a widget in a notebook, followed by its still; returns the still's display handle."""
+    live = widget._repr_mimebundle_()
+    data, notes = live if isinstance(live, tuple) else (live, {})  # anywidget adds notes
+    display({**data, "text/plain": WITHOUT}, metadata=notes, raw=True)
+    return display(bundle(figure), raw=True, display_id=True)
+
+
+def bundle(figure):
+    """A plain Figure as a notebook keeps it."""
+    return {PLOTLY: json.loads(figure.to_json())}
 
 
 def write(path, widget, title, library=""):

@@ -39,7 +39,7 @@ def path_figure(trace, title="the hand's path, metres before the base"):
                          marker=dict(size=5, color=TRUTH))
     axes = {f"{axis}axis": dict(title=axis, range=limits, nticks=4,
                                 gridcolor="rgba(127,127,127,0.4)",
-                                backgroundcolor="rgba(127,127,127,0.06)")
+                                showbackground=False, zeroline=False)
             for axis, limits in zip("xyz", _limits(trace))}
     figure.update_layout(**{**LAYOUT, "margin": dict(l=0, r=0, t=50, b=0)}, height=400,
                          title_text=title, showlegend=False, uirevision="path",

@@ -15,7 +15,10 @@ from pi05lite.tokens.kind import Kind
 # One colour-blind-safe set (Okabe and Ito) that reads on light and on dark paper.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 TRUTH = "#808080"
-LAYOUT = dict(template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(127,127,127,0.08)",
+_AXIS = dict(gridcolor="rgba(127,127,127,0.25)", zerolinecolor="rgba(127,127,127,0.45)",
+             linecolor="rgba(127,127,127,0.6)", automargin=True)
+PLAIN = dict(layout=dict(xaxis=_AXIS, yaxis=_AXIS))
+LAYOUT = dict(template=PLAIN, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(127,127,127,0.08)",
               font=dict(color="#7a7a7a", size=12), margin=dict(l=50, r=20, t=80, b=45),
               title=dict(x=0.01, xanchor="left"))
 # A row of names above the plots, right of the title.
@@ -54,7 +57,7 @@ def denoising_figure(trace, title="denoising one chunk"):
                                legendgroup="velocity", showlegend=a == 0, hoverinfo="skip",
                                line=dict(color=TRUTH, width=1),
                                marker=dict(symbol="arrow", angleref="previous", color=TRUTH,
-                                           size=arrow_sizes(trace)), **place)
+                                           size=arrow_sizes(trace), line_width=0), **place)
     moving = [i for i, line in enumerate(figure.data) if line.legendgroup != "truth"]
     figure.frames = [go.Frame(name=f"{tau:.4g}", traces=moving, data=moved(trace, n))
                      for n, tau in enumerate(trace.tau)]

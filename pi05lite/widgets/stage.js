@@ -26,13 +26,19 @@ function add(tag, where, cls, text) {
 
 function figurePane(box, library, report) {
   const node = add("div", box, "pi05-figure");
-  let names = [], redraw = false, ready = Promise.resolve(), wanted = 0, busy = false;
+  let names = [], redraw = false, ready = Promise.resolve(), wanted = 0;
+  let busy = 0, turn = 1; // plotly never ends an animation whose figure is replaced: a turn each
   const ink = () => getComputedStyle(box).color;
+  const fits = new ResizeObserver(() => {
+    if (node.offsetParent && node.layout) library.Plots.resize(node);
+  });
+  fits.observe(box);
   const draw = async () => {
-    if (busy) return;
-    busy = true;
+    const mine = turn;
+    if (busy === mine) return;
+    busy = mine;
     let drawn = -1;
-    while (drawn !== wanted) {
+    while (mine === turn && drawn !== wanted) {
       drawn = wanted;
       if (drawn < names.length) {
         await library.animate(node, [names[drawn]], {
@@ -40,11 +46,12 @@ function figurePane(box, library, report) {
         }).catch(() => {});
       }
     }
-    busy = false;
+    if (mine === turn) busy = 0;
   };
   return {
     set(pane) {
       const figure = JSON.parse(pane.json);
+      turn += 1;
       const layout = { ...figure.layout, autosize: true, sliders: [], updatemenus: [],
                        font: { ...figure.layout.font, color: ink() } };
       delete layout.width;
@@ -69,7 +76,7 @@ function figurePane(box, library, report) {
     },
     show(n) { wanted = n; return ready.then(draw); },
     theme() { ready.then(() => library.relayout(node, { "font.color": ink() })); },
-    close() { library.purge(node); },
+    close() { fits.disconnect(); library.purge(node); },
   };
 }
 
@@ -127,7 +134,9 @@ function player(el, model) {
     }, model.get("beat"));
   });
   slider.addEventListener("input", () => { stop(); move(+slider.value); });
-  bar.addEventListener("keydown", (event) => event.stopPropagation()); // not the notebook's keys
+  bar.addEventListener("keydown", (event) => { // the notebook keeps what is meant for it: saving
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+  });
   return {
     draw() {
       bar.style.display = model.get("count") > 1 ? "" : "none";
@@ -142,6 +151,8 @@ function player(el, model) {
 async function render({ model, el }) {
   hideStill(el);
   el.classList.add("pi05-stage");
+  // A notebook puts a cell into the page when it comes into sight; a figure needs its room before.
+  while (!el.isConnected) await new Promise((go) => setTimeout(go, 50));
   const bar = player(el, model), room = add("div", el, "pi05-panes");
   const needs = model.get("panes").some((pane) => pane.kind === "figure");
   const library = needs ? await plotly(model) : null;

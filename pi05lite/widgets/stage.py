@@ -75,6 +75,7 @@ class Staged(ui.VBox):
     """Controls above a Stage; `figure()` is its still, `save_html` writes what is shown now."""
 
     title = "pi05lite"
+    still = None  # where the still was displayed
 
     def __init__(self, controls, stage):
         self.stage = stage
@@ -84,8 +85,18 @@ class Staged(ui.VBox):
         """The plain Figure that a saved notebook shows without a kernel."""
         raise NotImplementedError
 
+    def put(self, panes, labels):
+        """Show other panes on the stage, and in a notebook another still."""
+        self.stage.put(panes, labels)
+        self.renew()
+
+    def renew(self):
+        """Show what is shown now in the still too, wherever it was displayed."""
+        if self.still:
+            self.still.update(page.bundle(self.figure()), raw=True)
+
     def _ipython_display_(self, **_):
-        page.show(self, self.figure())
+        self.still = page.show(self, self.figure())
 
     def save_html(self, path):
         """Write the stage as it is now as one HTML file, plotly included; returns the path."""
