@@ -1,0 +1,55 @@
+"""The picture at the head of chapter 07."""
+
+import plotly.graph_objects as go
+
+from pi05lite.widgets import pictures
+
+
+def box(figure, x, y, wide, high, text, color, ink="white", size=13):
+    """A filled box with its middle at (x, y), and words in it."""
+    figure.add_shape(type="rect", x0=x - wide / 2, x1=x + wide / 2, y0=y - high / 2,
+                     y1=y + high / 2, fillcolor=color, line_width=0, layer="below")
+    write(figure, x, y, text, ink, size)
+
+
+def write(figure, x, y, text, ink="#7a7a7a", size=13):
+    """Words with their middle at (x, y)."""
+    figure.add_annotation(x=x, y=y, text=text, showarrow=False, font=dict(color=ink, size=size))
+
+
+def arrow(figure, start, end, color="#7a7a7a"):
+    """An arrow between two points."""
+    figure.add_annotation(ax=start[0], ay=start[1], x=end[0], y=end[1], axref="x", ayref="y",
+                          showarrow=True, arrowhead=2, arrowwidth=1.5, arrowcolor=color, text="")
+
+
+def draw():
+    """The VLM and the expert side by side, and what goes between them."""
+    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=390, margin=dict.fromkeys(
+        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
+    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 39], visible=False)
+    blue, orange, green = pictures.COLORS[:3]
+    for layer, y in enumerate((14, 21.5, 29), start=1):
+        box(figure, 24, y, 36, 4.5, f"VLM, layer {layer}", blue)
+        box(figure, 66, y, 16, 4.5, f"expert, layer {layer}", orange, "black")
+        arrow(figure, (42.3, y), (57.7, y))
+        write(figure, 48, y + 1.6, "keys, values")
+        arrow(figure, (84, 21.5), (74.3, y), green)
+        figure.add_shape(type="line", x0=54.6, x1=54.6, y0=y - 1.6, y1=y + 2.6,
+                         line=dict(color=pictures.COLORS[5], width=5))
+    write(figure, 54.6, 34.2, "no gradient back", pictures.COLORS[5])
+    box(figure, 88, 21.5, 8, 4.5, "time", green, "black")
+    write(figure, 86.5, 29.5, "scale, shift, gate")
+    for x, text, wide in ((12, "pictures", 12), (26, "prompt, state", 13), (38, "subtask", 8)):
+        box(figure, x, 6.5, wide, 4, text, pictures.COLORS[4], "black")
+        arrow(figure, (x, 8.7), (x, 11.5))
+    box(figure, 66, 6.5, 16, 4, "noisy chunk", "#F2CF80", "black")
+    for low, high in ((8.7, 11.5), (16.5, 19), (24, 26.5), (31.5, 35.5)):
+        arrow(figure, (66, low), (66, high))
+    for low, high in ((16.5, 19), (24, 26.5), (31.5, 35.5)):
+        arrow(figure, (24, low), (24, high))
+    write(figure, 24, 37.2, "words, action tokens")
+    write(figure, 66, 37.2, "velocity of the chunk")
+    write(figure, 24, 1.8, "once a chunk", size=15)
+    write(figure, 66, 1.8, "ten times a chunk", size=15)
+    return figure
