@@ -336,7 +336,7 @@ points
 # <details><summary>My chunk is a little off, without any error</summary>
 #
 # Caches of common libraries grow **in place** when a layer is run. Then the second step reads the keys of the first
-# step's noise too. In pi0.5's code the cache is read and never extended; if yours grows, cut it back after each step.
+# step's noise too. In openpi's code the cache is read and never extended; if yours grows, cut it back after each step.
 # </details>
 
 # %%
@@ -457,8 +457,8 @@ points
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `tensor.detach()` gives the same numbers back without their history. Build a new list; the old one is still needed
-# for nothing, but the hidden states are, **with** their history.
+# `tensor.detach()` gives the same numbers back without their history. Build a new list of detached pairs, and leave the
+# hidden states as they are, history and all.
 # </details>
 #
 # <details><summary>Why not torch.no_grad() around the VLM?</summary>
