@@ -134,7 +134,7 @@ def tiny() -> Config:
 
 
 def homes() -> Config:
-    """2.7 M parameters for the homes: patches of 8 pixels behind convolutions, three cameras."""
+    """3.0 M parameters for the homes: patches of 8 pixels behind convolutions, three cameras."""
     sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=64)
     return Config(
         vision=VisionConfig(image_size=64, patch=8, width=128, depth=2, heads=4, mlp=512,

@@ -667,8 +667,7 @@ def curves(trained):
             figure.add_scatter(x=[step for step, _ in points], y=[x[kind] for _, x in points],
                                name=label, legendgroup=label, showlegend=n == 0, row=n // 2 + 1,
                                col=n % 2 + 1, line=dict(color=COLOR[label]), mode="lines+markers")
-    grey = "rgba(127,127,127,0.2)"
-    figure.update_yaxes(gridcolor=grey).update_xaxes(gridcolor=grey, zeroline=False)
+    figure.update_xaxes(zeroline=False)
     figure.update_yaxes(type="log", tickvals=[0.1, 0.2, 0.3, 0.5, 1, 2], row=2)
     figure.update_xaxes(title="step", row=2)
     return figure.update_layout(**pictures.LAYOUT, height=560, legend=pictures.NAMES_ABOVE,

@@ -41,8 +41,8 @@ def aim_error(model, batch, prefix, q):
     """Cross-entropy (M,) of the head's weight on the patches of each named thing; q (M, K)."""
     here = names(batch)
     row = here.nonzero()[:, 0]
-    keys = prefix.cache[LAYER][0][row, HEAD // (model.config.vlm.heads
-                                                // model.config.vlm.kv_heads)]  # (M, T, K)
+    shared = model.config.vlm.heads // model.config.vlm.kv_heads  # heads that read one key head
+    keys = prefix.cache[LAYER][0][row, HEAD // shared]  # (M, T, K)
     logits = (keys @ q[:, :, None])[..., 0].float() * q.shape[1]**-0.5  # (M, T)
     seen = (prefix.valid & (prefix.kinds == Kind.PROMPT))[row]
     weights = logits.masked_fill(~seen, float("-inf")).log_softmax(-1)

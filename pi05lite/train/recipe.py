@@ -53,20 +53,27 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
 def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
     """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
 
-    1,500 steps took 164 s on two CPU cores; the 3,000 here have not been timed.
+    292 s on two CPU cores.
     """
     return Recipe("look", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
                   weight_decay=0.01, move=False, ema=0.0)
 
 
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
-    """Pre-training on the six sources of the homes."""
+    """Pre-training on five sources of the homes (see `pi05lite.train.homes`).
+
+    20 minutes on two CPU cores that had other work too.
+    """
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, save_every=300)
 
 
 def home_posttrain(steps=3200, batch_size=32, learning_rate=1e-3):
-    """Post-training in homes: text, action tokens and flow (alpha = 10), a new expert."""
+    """Post-training in homes: text, action tokens and flow (alpha = 10), a new expert.
+
+    Never run to its end: 1,780 steps took 34 minutes on two CPU cores that had other work too, and
+    at 1,500 the policy did 12 % of 24 short skills (data/results/homes_log.md).
+    """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, alpha=10.0, flow_draws=4,
                   new_expert=True, save_every=500)

@@ -113,8 +113,7 @@ def costs_figure(table, title=""):
                        textposition="inside", insidetextanchor="middle",
                        textfont=dict(color=_readable(color)), showlegend=False,
                        hovertemplate=f"{name}: %{{x:.1%}}<extra>%{{y}}</extra>")
-    figure.update_xaxes(tickformat=".0%", range=[0, 1], zeroline=False,
-                        gridcolor="rgba(127,127,127,0.25)")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1], zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
     return figure.update_layout(**LAYOUT, barmode="stack", height=150 + 44 * len(table),
                                 title_text=title)

@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 
 from pi05lite.widgets.pictures import COLORS, LAYOUT, TRUTH, jpeg, scrubber
 
-GRID = dict(gridcolor="rgba(127,127,127,0.25)", zeroline=False)  # reads on light and on dark
 STOPS = 40  # moments of a film: more make its file large and its slider slow
 
 
@@ -33,8 +32,8 @@ def film_figure(images, seconds, panels, chunk=None, title="one episode", stops=
             figure.add_scatter(x=_short(seconds), y=_short(values[:, k]), name=name, mode="lines",
                                line=dict(color=COLORS[k % len(COLORS)], width=1.5), row=row, col=1,
                                showlegend=False, hovertemplate=f"{name} %{{y:.3g}}<extra></extra>")
-        figure.update_yaxes(**GRID, row=row, col=1)
-        figure.update_xaxes(**GRID, range=[0, float(seconds[-1])], row=row, col=1)
+        figure.update_yaxes(zeroline=False, row=row, col=1)
+        figure.update_xaxes(zeroline=False, range=[0, float(seconds[-1])], row=row, col=1)
     fixed = len(figure.data)
     for row, line in _moving(panels, seconds, chunk, 0):
         figure.add_trace(line, row=row, col=1)
@@ -83,7 +82,8 @@ def rates_figure(robots, horizon, title=""):
         figure.add_annotation(x=at[-1], y=f"{name}, {rate:g} Hz", text=f"  {horizon / rate:.3g} s",
                               showarrow=False, xanchor="left")
     longest = horizon / min(robots.values())
-    figure.update_xaxes(title="seconds from now", range=[-0.02 * longest, 1.12 * longest], **GRID)
+    figure.update_xaxes(title="seconds from now", range=[-0.02 * longest, 1.12 * longest],
+                        zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
     return figure.update_layout(**LAYOUT, height=170 + 36 * len(robots), title_text=title)
 
@@ -97,8 +97,8 @@ def clock_figure(clocks, fps, title="seconds between two frames"):
                            name=name, mode="markers", marker=dict(color=color, size=5))
     figure.add_hline(y=1 / fps, line=dict(color=TRUTH, dash="dot"), annotation_text=f"1 / {fps:g}",
                      annotation_font_color="#7a7a7a")
-    figure.update_xaxes(title="seconds", **GRID)
-    figure.update_yaxes(rangemode="tozero", **GRID)
+    figure.update_xaxes(title="seconds", zeroline=False)
+    figure.update_yaxes(rangemode="tozero", zeroline=False)
     return figure.update_layout(**LAYOUT, height=320, title_text=title)
 
 
@@ -113,7 +113,7 @@ def ranges_figure(columns, title=""):
         ends = [[np.min(values), np.max(values)] for values in rows.values()]
         low, high = float(np.min(ends)), float(np.max(ends))
         edge = 0.03 * (high - low)  # so that no thick end is cut off
-        figure.update_xaxes(range=[low - edge, high + edge], **GRID, row=1, col=column)
+        figure.update_xaxes(range=[low - edge, high + edge], zeroline=False, row=1, col=column)
         for color, (name, values) in zip(cycle(COLORS), rows.items()):
             ends = _short([np.min(values), np.max(values)])
             middle = _short(np.quantile(values, [0.01, 0.99]))

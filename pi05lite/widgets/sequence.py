@@ -10,12 +10,14 @@ import torch
 from pi05lite.model.masks import Layout
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.vocabulary import PAD
-from pi05lite.widgets.pictures import LAYOUT, scrubber
+from pi05lite.widgets.attention import PART_COLORS
+from pi05lite.widgets.pictures import COLORS, LAYOUT, scrubber
 from pi05lite.widgets.stage import Stage, Staged, figure_pane, text_pane
 
 # What may look at what, and the colours of the blocks of a sequence.
-PARTS = {"pictures": "#0072B2", "prompt": "#E69F00", "text": "#009E73", "action": "#CC79A7",
-         "state": "#56B4E9", "flow": "#D55E00", "padding": "#8a8f98"}
+PARTS = {"pictures": COLORS[0], "prompt": PART_COLORS["prompt"], "text": PART_COLORS["subtask"],
+         "action": PART_COLORS["tokens"], "state": PART_COLORS["state"],
+         "flow": PART_COLORS["flow"], "padding": PART_COLORS["padding"]}
 WORDS = {"text": "subtask", "action": "action tokens", "flow": "action steps (flow)"}
 MOST = 24  # tokens that are drawn of one block; more would be the same again
 

@@ -46,8 +46,7 @@ def draw():
         add(4, x=[t for t, _ in mine], y=[e for _, e in mine], mode="lines+markers+text",
             line=dict(color=color), text=[family], textposition="top right",
             textfont=dict(color=color))
-    thin = dict(zeroline=False, gridcolor="rgba(127,127,127,0.2)")  # on light and on dark paper
-    figure.update_xaxes(**thin).update_yaxes(**thin)
+    figure.update_xaxes(zeroline=False).update_yaxes(zeroline=False)
     figure.update_xaxes(type="log", tickvals=[5, 20, 100, 400], range=[0.4, 3], col=4)
     figure.update_yaxes(type="log", tickvals=[0.002, 0.01, 0.05, 0.2], range=[-2.85, -0.45],
                         col=4)
