@@ -668,9 +668,10 @@ for label, each in (("with care", book), ("careless", careless)):
 codes_figure(careless, f"without care: perplexity {careless.report.perplexity:.0f} of 256")
 
 # %% [markdown]
-# On cr5: perplexity 49 in place of 242, and 70 % of the codes never occur: they still lie where they began, all other latents
-# have a nearer one, so nothing ever pulls them. The loss alone hardly tells (0.189 against 0.176): encoder and decoder
-# make do with what is left. So watch the perplexity of a codebook, not only its error. With revival back it is 243.
+# On cr5: perplexity 50 in place of some 240, and 70 % of the codes never occur: they still lie where they began, all other latents
+# have a nearer one, so nothing ever pulls them. The loss alone hardly tells (0.19 against 0.18): encoder and decoder
+# make do with what is left. So watch the perplexity of a codebook, not only its error. With revival back it is
+# some 240 again.
 #
 # ## What you have seen
 # - Bins: one token a number; nearly exact, long, and at high rates full of copies.
