@@ -15,15 +15,16 @@ def test_the_slider_and_the_play_button_move_the_lines(tmp_path):
     with opened(tmp_path / "figure.html") as page:
         rail = page.locator(".slider-rail-touch-rect")
         rail.wait_for()
+        page.wait_for_function(f"() => ({lines})().length > 4", timeout=60_000)
         noise = page.evaluate(lines)
-        assert len(noise) > 4
         rail.click(position={"x": rail.bounding_box()["width"] - 1, "y": 5})
-        page.wait_for_timeout(500)
+        other = f"(d) => JSON.stringify(({lines})()) !== JSON.stringify(d)"
+        page.wait_for_function(other, arg=noise, timeout=60_000)
+        page.wait_for_timeout(500)  # the way there takes a moment
         action = page.evaluate(lines)
         moved = [a != b for a, b in zip(noise, action)]
         assert any(moved) and not all(moved)  # the samples move, what was done stays
         page.locator(".updatemenu-button").first.click()
-        page.wait_for_timeout(700)
-        assert page.evaluate(lines) != action
+        page.wait_for_function(other, arg=action, timeout=60_000)
         # plotly drops the promise of an animation that the next one interrupts, with no reason
         assert set(page.errors) <= {"undefined"} and page.outside == []

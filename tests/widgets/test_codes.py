@@ -107,5 +107,7 @@ def test_one_file_scrubs_the_tokens(fast, chunks, tmp_path):
         page.keyboard.press("End")
         page.wait_for_function(f"(d) => JSON.stringify(({lines})()) !== JSON.stringify(d)",
                                arg=before, timeout=60_000)
-        assert page.locator(".barlayer path").count() == len(widget.tokens)  # they stay
+        page.wait_for_function(  # they stay: drawn again, a moment after the lines
+            "(n) => document.querySelectorAll('.barlayer path').length === n",
+            arg=len(widget.tokens), timeout=60_000)
         assert page.errors == [] and page.outside == []
