@@ -54,6 +54,8 @@ class Config:
     cameras: tuple[str, ...] = ("base", "left_wrist", "right_wrist")  # slots, in sequence order
     horizon: int = 50  # H, steps of a chunk
     action_size: int = 32  # A, smaller robots are padded to it
+    # A deviations of the normalised actions: the flow's noise gets the same; None: 1 (as pi0.5).
+    action_spread: tuple[float, ...] | None = None
     state_bins: int = 256
     max_tokens: int = 200  # text places: prompt with state, answer, action tokens
     tau_alpha: float = 1.5  # tau = tau_max (1 - u), u ~ Beta(tau_alpha, tau_beta); pi0.5 appendix
@@ -72,6 +74,11 @@ class Config:
         if vlm.heads % vlm.kv_heads:
             raise ConfigError(say("vlm.heads", f"a multiple of kv_heads = {vlm.kv_heads}",
                                   vlm.heads, "choose heads that divide into the kv heads"))
+        spread = self.action_spread
+        if spread is not None and not (len(spread) == self.action_size and min(spread) > 0):
+            raise ConfigError(say("action_spread", f"{self.action_size} numbers above 0, one for "
+                                  "each action number", spread, "give the deviation of each, or "
+                                  "None"))
         if vlm.head_dim % 2:
             raise ConfigError(say("vlm.head_dim", "an even number (RoPE turns pairs)",
                                   vlm.head_dim, "choose an even head_dim"))
@@ -90,6 +97,8 @@ class Config:
             for name, part in parts.items():
                 values[name] = part(**values[name])
             values["cameras"] = tuple(values["cameras"])
+            if values.get("action_spread") is not None:
+                values["action_spread"] = tuple(values["action_spread"])
             if values["vision"].stem is not None:
                 values["vision"] = dataclasses.replace(
                     values["vision"], stem=tuple(values["vision"].stem))

@@ -77,6 +77,14 @@ def test_expert_may_be_narrower():
     assert dataclasses.replace(c, expert=dataclasses.replace(c.expert, width=24, mlp=8))
 
 
+def test_a_spread_is_kept_and_must_fit_the_actions():
+    c = dataclasses.replace(config.nano(), action_spread=(0.5,) * 8)
+    assert Config.from_json(c.to_json()) == c
+    for wrong in ((0.5,) * 7, (0.5,) * 7 + (0.0,)):
+        with pytest.raises(ConfigError, match="action_spread"):
+            dataclasses.replace(c, action_spread=wrong)
+
+
 def test_a_config_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.nano().horizon = 3

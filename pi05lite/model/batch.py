@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from pi05lite.tokens.kind import Kind
+
 
 @dataclass
 class Batch:
@@ -47,13 +49,21 @@ class Batch:
         out = []
         for cameras in self.image_mask.unique(dim=0):
             rows = (self.image_mask == cameras).all(dim=1)  # (B,)
-            part = self[rows]
-            longest = int(part.valid.sum(dim=1).max())
-            for name in ("tokens", "kinds", "valid", "target", "places"):
-                x = getattr(part, name)
-                setattr(part, name, None if x is None else x[:, :longest])
-            out.append((rows, part))
+            out.append((rows, self[rows].trim()))
         return out
+
+    def trim(self):
+        """Without the text places that are padding in every row."""
+        longest = int(self.valid.sum(dim=1).max())
+        cut = {name: None if x is None else x[:, :longest]
+               for name in ("tokens", "kinds", "valid", "target", "places")
+               for x in [getattr(self, name)]}
+        return dataclasses.replace(self, **cut)
+
+    def without_action_tokens(self):
+        """What flow tokens can see (`pi05lite.model.masks`): pictures, prompt and text."""
+        seen = self.valid & (self.kinds != Kind.ACTION)  # action tokens come last
+        return dataclasses.replace(self, valid=seen).trim()
 
     def __getitem__(self, rows):
         """The rows picked by an index, a slice or a mask."""

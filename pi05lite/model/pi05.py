@@ -203,15 +203,26 @@ class Pi05(nn.Module):
                        self.expert.transformer.turn(layout.positions(new)), prefix.cache,
                        prefix.state)
 
+    def spread(self, like):
+        """The deviation (A,) of the normalised actions, which the noise has too; 1 by default.
+
+        Most of a chunk stands nearly still, far inside [-1, 1]: beside noise of deviation 1 it
+        hardly counts. The expert is shown and asked for numbers divided by the spread.
+        """
+        spread = self.config.action_spread
+        return 1.0 if spread is None else like.new_tensor(spread)
+
     def velocity(self, prefix, x, tau, record=None):
         """The expert's velocity (B, H, A) at the noisy chunk x (B, H, A) and tau (B,)."""
-        return self.expert(x, tau, self.context(prefix, x.shape[1]), record)
+        s = self.spread(x)
+        return self.expert(x / s, tau, self.context(prefix, x.shape[1]), record) * s
 
     def flow_losses(self, prefix, actions, action_mask=None, draws=1, insulate=False,
                     generator=None, noise=None, tau=None):
         """Squared velocity errors (B * draws, H, A), 0 on padding; pi0.5 equation 1.
 
         `draws` noises and flow times per prefix; `insulate` stops the gradient at the prefix.
+        Errors, like noise, are in units of the spread.
         """
         if insulate:
             prefix = prefix.detach()
@@ -226,15 +237,17 @@ class Pi05(nn.Module):
         elif draws > 1:
             action_mask = action_mask.repeat_interleave(draws, 0)
         # Sizes that a robot lacks hold 0 on the whole path, so they cannot say anything.
-        x, target = self.objective.path(noise * action_mask.any(1, keepdim=True), actions, tau)
-        return self.objective.error(self.velocity(prefix, x, tau), target) * action_mask
+        x, target = self.objective.path(noise * action_mask.any(1, keepdim=True),
+                                        actions / self.spread(actions), tau)
+        answer = self.expert(x, tau, self.context(prefix, x.shape[1]))
+        return self.objective.error(answer, target) * action_mask
 
     @torch.no_grad()
     def sample(self, batch_or_prefix, steps=10, noise=None, size_mask=None, generator=None,
                solver=None, record=None):
         """Denoise chunks: every x on the way, a list of (B, H, A), the last one the actions.
 
-        noise (B, H, A), or drawn; size_mask (B, A) bool: the sizes that the robot has; solver:
+        noise (B, H, A) of deviation 1, or drawn; size_mask (B, A) bool: the sizes that the robot has; solver:
         another than the objective's own; record: a list that gets the layers' notes of every step.
         """
         prefix = (batch_or_prefix if isinstance(batch_or_prefix, Prefix)
@@ -244,16 +257,16 @@ class Pi05(nn.Module):
             noise = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=generator)
         noise = noise.to(prefix.valid.device)  # kept in float32, whatever the weights are in
         keep = 1.0 if size_mask is None else size_mask[:, None].to(noise)
-        context = self.context(prefix, noise.shape[1])
+        context, s = self.context(prefix, noise.shape[1]), self.spread(noise)
 
         def velocity(x, tau):
             notes = None if record is None else []
-            v = self.expert(x, tau, context, notes)
+            v = self.expert(x / s, tau, context, notes) * s
             if record is not None:
                 record.append(notes)
             return v * keep
 
-        return (solver or self.objective.solve)(velocity, noise * keep, steps)
+        return (solver or self.objective.solve)(velocity, noise * keep * s, steps)
 
 
 def written_ids(written, batch):

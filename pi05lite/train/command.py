@@ -42,16 +42,24 @@ def pretrain(data, out, steps=None, config=None, reweight=False, **options):
 
 def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, evaluate_every=0,
               **options):
-    """Post-training from the checkpoint `begin`; returns the Policy.
+    """The expert alone, then post-training, from the checkpoint `begin`; returns the Policy.
 
-    insulate: knowledge insulation (no flow gradient in the VLM, alpha = 1).
+    steps: of (the expert alone, post-training), None: the recipes' own. insulate: knowledge
+    insulation (no flow gradient in the VLM, alpha = 1).
     """
-    policy = load(begin)
-    setup = homes.prepare(data, policy.model.config, "posttrain", reweight=reweight,
-                          processor=policy.processor)
-    r = with_steps(recipe.home_posttrain, steps)
+    before = load(begin)
+    robots, c = before.processor.robots, before.model.config
+    if "mobile" in robots:
+        c = replace(c, action_spread=homes.action_spread(robots["mobile"], c))
+    model = Pi05(c)
+    model.load_state_dict(before.model.state_dict())
+    alone, setup = (homes.prepare(data, c, stage, reweight=reweight, processor=before.processor)
+                    for stage in ("expert", "posttrain"))
+    first, second = steps or (None, None)
+    run(model, alone, with_steps(recipe.home_expert, first), Path(out) / "expert", options)
+    r = with_steps(recipe.home_posttrain, second)
     r = replace(r, insulate=True, alpha=1.0) if insulate else r
-    return run(policy.model, setup, r, out, options, evaluate_every)
+    return run(model, setup, r, out, options, evaluate_every)
 
 
 def with_steps(make, steps):

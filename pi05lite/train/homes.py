@@ -30,7 +30,8 @@ PRETRAIN = {"MM/low": 0.06, "ME/low": 0.20, "CE/low": 0.12, "HL/high": 0.14, "MM
             "HL/things": 0.08, "ME/things": 0.06, "WD": 0.22}
 POSTTRAIN = {"MM/low": 0.66, "ME/low": 0.06, "HL/high": 0.14, "VI/high": 0.03, "MM/things": 0.05,
              "HL/things": 0.02, "WD": 0.04}
-SHARES = {"pretrain": PRETRAIN, "posttrain": POSTTRAIN}
+EXPERT = {"MM/low": 1.0}
+SHARES = {"pretrain": PRETRAIN, "expert": EXPERT, "posttrain": POSTTRAIN}
 ROBOTS = ("MM", "ME", "CE")  # whose statistics normalise what their robots sense and do
 
 
@@ -72,6 +73,15 @@ def prepare(folder, config, stage="pretrain", shares=None, reweight=False, proce
         processor = Processor(config, processor.text, processor.actions, processor.robots,
                               mixture.names)
     return Setup(config, processor, mixture)
+
+
+def action_spread(robot, config):
+    """The deviations of a robot's normalised actions, 1 where it has none: `config.action_spread`.
+    """
+    action = robot.stats.action
+    wide = 2 * action.std / (action.q99 - action.q01)  # [q01, q99] is mapped to [-1, 1]
+    rest = config.action_size - robot.action_size
+    return (*(round(float(x), 4) for x in wide.clip(0.05)), *[1.0] * rest)
 
 
 def known_robots(data):

@@ -70,6 +70,10 @@ class TrainingModule(pl.LightningModule):
 
     def terms_of(self, batch, draws):
         """The terms of rows that go through the model together."""
+        if self.recipe.expert_only:
+            with torch.no_grad():
+                prefix = self.model.prefix(batch.without_action_tokens(), hidden=False)
+            return self.flow_errors(prefix, batch, draws)
         if self.recipe.aim > 0:
             with queries_of(self.model, batch) as notes:
                 prefix = self.model.prefix(batch)
@@ -109,7 +113,7 @@ class TrainingModule(pl.LightningModule):
         rows = batch.action_mask.flatten(1).any(dim=1)
         if not rows.any():
             if processes() == 1:
-                nothing = prefix.hidden.new_zeros(()), rows.sum()
+                nothing = batch.actions.new_zeros(()), rows.sum()
                 return {"flow": nothing, **{f"flow/{name}": nothing for name in self.source_names}}
             rows[0] = True  # its mask is empty, so it adds 0, and all processes run the same parts
         noise = tau = None
@@ -167,9 +171,14 @@ class TrainingModule(pl.LightningModule):
 
 def optimizer_of(module, r):
     """AdamW, linear warm-up, then a cosine down to final_share, as Lightning takes them."""
-    weights = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, r.learning_rate, r.betas, eps=1e-8,
-                                  weight_decay=r.weight_decay, fused=True)
+    groups = [{"params": [p for p in module.parameters() if p.requires_grad]}]
+    if r.expert_only or r.expert_rate != 1:
+        theirs = set(module.expert.parameters())
+        others = [p for p in groups[0]["params"] if p not in theirs and not r.expert_only]
+        groups = [{"params": [p for p in groups[0]["params"] if p in theirs],
+                   "lr": r.learning_rate * r.expert_rate}, {"params": others}]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], r.learning_rate, r.betas,
+                                  eps=1e-8, weight_decay=r.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -282,3 +282,30 @@ def test_batches_that_do_not_fit_are_refused(batch):
         check_batch(dataclasses.replace(batch, tokens=batch.tokens + 5000), c)
     with pytest.raises(ConfigError, match="batch.actions"):
         check_batch(dataclasses.replace(batch, actions=batch.actions[:, :3]), c)
+
+
+def test_the_flow_runs_on_the_scale_of_the_actions(awake, batch, noise):
+    """With a spread s the model is the one without it, on actions divided by s."""
+    s = torch.linspace(0.2, 1.6, 8)
+    spread = Pi05(dataclasses.replace(awake.config, action_spread=tuple(s.tolist()))).eval()
+    spread.load_state_dict(awake.state_dict())
+    with torch.no_grad():
+        prefix = awake.prefix(batch)
+        options = dict(action_mask=batch.action_mask, noise=noise, tau=TAU)
+        close(spread.flow_losses(prefix, batch.actions, **options),
+              awake.flow_losses(prefix, batch.actions / s, **options))
+        close(spread.velocity(prefix, noise * s, TAU), awake.velocity(prefix, noise, TAU) * s)
+        path = awake.sample(prefix, 4, noise)
+        for mine, theirs in zip(spread.sample(prefix, 4, noise), path):
+            close(mine, theirs * s)
+    assert float((path[-1] - noise).abs().max()) > 0.1  # it moved at all
+
+
+def test_the_flow_needs_no_action_tokens(awake, batch, noise):
+    fewer = batch.without_action_tokens()
+    assert fewer.tokens.shape[1] < batch.tokens.shape[1]
+    assert not (fewer.kinds[fewer.valid] == Kind.ACTION).any()
+    assert fewer.valid.sum() == (batch.valid & (batch.kinds != Kind.ACTION)).sum()
+    with torch.no_grad():
+        close(awake.velocity(awake.prefix(fewer), noise, TAU),
+              awake.velocity(awake.prefix(batch), noise, TAU))

@@ -19,7 +19,7 @@ from pi05lite.errors import ConfigError, Pi05Error
 from pi05lite.train import checkpoint, recipe
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import Stream, fit, history
-from pi05lite.train.module import TrainingModule, rate
+from pi05lite.train.module import TrainingModule, optimizer_of, rate
 from tests.train import toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +62,33 @@ def test_pretraining_leaves_the_expert_alone(tmp_path):
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("expert."))
     assert not torch.equal(before["vlm.layers.0.attention.qkv.weight"],
                            after["vlm.layers.0.attention.qkv.weight"])
+
+
+def test_the_expert_alone_leaves_the_rest_alone(tmp_path):
+    model, processor, mixture = toy.parts()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    r = replace(recipe.home_expert(60, 16), save_every=1000, augment=False)
+    fit(model, processor, mixture, r, tmp_path, progress=False, tensorboard=False)
+    after = model.state_dict()
+    theirs = [k for k in before if k.startswith("expert.")]
+    assert all(torch.equal(before[k], after[k]) for k in before if k not in theirs)
+    assert not any(torch.equal(before[k], after[k]) for k in theirs if k.endswith("qkv.weight"))
+    flow = [v for _, v in history(tmp_path)["flow"]]
+    assert flow[-1] < 0.6 * flow[0] and "text" not in history(tmp_path)
+
+
+def test_the_expert_has_a_rate_of_its_own():
+    model = toy.parts()[0]
+    groups = lambda r: optimizer_of(model, r)["optimizer"].param_groups  # noqa: E731
+    numbers = lambda group: sum(p.numel() for p in group["params"])  # noqa: E731
+    r = replace(recipe.posttrain(), learning_rate=1e-3, warmup=0)
+    one, = groups(r)
+    expert, rest = groups(replace(r, expert_rate=4.0))
+    assert numbers(expert) == sum(p.numel() for p in model.expert.parameters())
+    assert numbers(expert) + numbers(rest) == numbers(one)
+    assert (expert["lr"], rest["lr"]) == (4e-3, 1e-3)
+    only, = groups(replace(r, expert_only=True))
+    assert numbers(only) == numbers(expert)
 
 
 def test_post_training_starts_with_a_new_expert(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ from pi05lite.train.look import Views, covered, look, points_right
 from pi05lite.train.module import TrainingModule, sides_loss
 
 # As they are before a test puts smaller ones in their place.
-HOMES, HOME_PRETRAIN, HOME_POSTTRAIN = (
-    config.homes, recipe.home_pretrain, recipe.home_posttrain)
+HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
+    config.homes, recipe.home_pretrain, recipe.home_expert, recipe.home_posttrain)
 
 
 def small():
@@ -221,26 +222,32 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
                         lambda steps=40: replace(HOME_PRETRAIN(steps, 8), save_every=10, warmup=2))
     monkeypatch.setattr(recipe, "home_posttrain",
                         lambda steps=40: replace(HOME_POSTTRAIN(steps, 8), save_every=10, warmup=2))
+    monkeypatch.setattr(recipe, "home_expert",
+                        lambda steps=20: replace(HOME_EXPERT(steps, 8), save_every=10, warmup=2))
     before, after = str(tmp_path / "pre"), str(tmp_path / "post")
     train = ["train", "pretrain", "--data", str(data), "--out", before]
     assert cli.main([*train, "--steps", "10", "120", "--precision", "32-true"]) == 0
     losses = [value for _, value in history(before)["text"]]
     assert losses[-1] < losses[0] - 1
     assert cli.main(["train", "posttrain", "--data", str(data), "--out", after, "--from", before,
-                     "--steps", "40", "--evaluate-every", "40", "--precision", "32-true"]) == 0
+                     "--steps", "20", "40", "--evaluate-every", "40", "--precision", "32-true"]) == 0
     flow = [value for _, value in history(after)["flow"]]
     assert flow[-1] < flow[0]
+    alone, all_of_it = load(Path(after) / "expert").model, load(after).model
+    assert torch.equal(alone.vlm.norm.weight, load(before).model.vlm.norm.weight)
+    assert not torch.equal(alone.vlm.norm.weight, all_of_it.vlm.norm.weight)
+    assert alone.config == all_of_it.config and alone.config.action_spread[7] == 1
     assert "skills" in capsys.readouterr().out and history(after)["success/short"]
     results = tmp_path / "short.json"
     assert cli.main(["evaluate", "--checkpoint", after, "--count", "6", "--out", str(results)]) == 0
     assert len(json.loads(results.read_text())["rows"]) == 6
     # A run that is finished trains no further, and its weights stay.
     weights = load(after).model.state_dict()
-    again = command.posttrain(data, after, before, 40, progress=False)
+    again = command.posttrain(data, after, before, (20, 40), progress=False)
     assert all(torch.equal(again.model.state_dict()[k], v) for k, v in weights.items())
     # A run folder made otherwise is refused.
     with pytest.raises(ConfigError, match="another"):
-        command.posttrain(data, after, before, 41, progress=False)
+        command.posttrain(data, after, before, (20, 41), progress=False)
 
 
 def test_the_aim_is_the_weight_that_the_head_really_gives(setup):
