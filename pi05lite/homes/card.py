@@ -60,5 +60,6 @@ def _columns(source):
         return ("`question`, `answer` (empty where boxes are the answer), `boxes` (JSON, "
                 "`[[name, [y0, x0, y1, x1]], ...]` as shares of the picture).")
     return ("`subtask` in words, `boxes` of what the subtask is about and `things` in sight, in "
-            "the first camera (JSON, `[[name, [y0, x0, y1, x1]], ...]` as shares of the picture). "
+            "the first camera (JSON, `[[name, [y0, x0, y1, x1]], ...]` as shares of the picture); "
+            "`things.NAME`: those in sight of another camera, in a panorama the furniture. "
             "The task is the overall prompt.")

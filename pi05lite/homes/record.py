@@ -16,6 +16,8 @@ from pi05lite.homes.tasks import Episode
 TAIL = 25  # steps recorded after the task is done
 TROUBLE = 0.2  # share of episodes in which something is pushed or slips
 OFF = 0.05  # how far the body strays from what was asked, as a share of its quickest
+KNOCKED = 0.5  # share of episodes in which the body is knocked aside again and again
+PAUSE, KNOCK = (0.5, 4.0), (0.2, 0.8)  # seconds between two knocks, and of one
 POLITE = ("{}", "{}", "now {}", "please {}", "{} please")
 
 
@@ -25,7 +27,8 @@ def record(request, every=25, size=64, voice="usual", style=None):
     every: actions a picture; voice: "usual" words of subtasks, the "episode"'s own synonyms, or a
     "person" who finds new words for each subtask. The task text is the prompt; per frame there are
     the subtask, the boxes of what it is about and of all things in sight of the first camera (JSON
-    [[name, [y0, x0, y1, x1]], ...]).
+    [[name, [y0, x0, y1, x1]], ...]), and the same of each other camera: "things.NAME", for a
+    panorama those of the furniture.
     """
     episode = Episode(request)
     key = crc32(repr(request).encode()) if style is None else style
@@ -53,20 +56,44 @@ def record(request, every=25, size=64, voice="usual", style=None):
 
 
 class _Stray:
-    """What the body does instead of what it was asked: a little off, slowly changing."""
+    """What the body does instead of what it was asked: a little off, slowly changing.
+
+    In some episodes it is also knocked aside, so that there is data on how to come back from where
+    an expert never goes by itself, but a policy that errs a little does (DART, arXiv 1703.09327).
+    """
 
     def __init__(self, robot, draw):
         low, high = np.array(robot.action_low), np.array(robot.action_high)
-        self.size, self.draw, self.off = OFF * (high - low) / 2, draw, np.zeros(len(low))
+        self.span, self.draw, self.off = (high - low) / 2, draw, np.zeros(len(low))
         if robot.name == "two_arm":  # it is told places, not velocities
-            self.size[:] = OFF * QUICK / HZ
-        self.size[["gripper" in n or "opening" in n for n in robot.action_names]] = 0
+            self.span[:] = QUICK / HZ
+        self.span[["gripper" in n or "opening" in n for n in robot.action_names]] = 0
+        self.base = np.array(["base" in n for n in robot.action_names])
         self.low, self.high = low, high
+        self.knocked, self.knock = draw.chance(KNOCKED), np.zeros(len(low))
+        self.left = self._steps(PAUSE)
+
+    def _steps(self, seconds):
+        return int(self.draw.between(*seconds) * HZ)
 
     def __call__(self, action):
         push = np.array([self.draw.between(-1, 1) for _ in self.off])
         self.off = 0.95 * self.off + 0.5 * push
-        return np.clip(action + self.off * self.size, self.low, self.high)
+        if self.knocked:
+            self._knock(action)
+        return np.clip(action + (OFF * self.off + self.knock) * self.span, self.low, self.high)
+
+    def _knock(self, action):
+        """Begin or end a knock: of the base where it drives, of the hands where it stands."""
+        self.left -= 1
+        if self.left > 0:
+            return
+        if self.knock.any():
+            self.knock, self.left = 0 * self.knock, self._steps(PAUSE)
+            return
+        drives = self.base.any() and np.abs(action[self.base]).max() > 0.12  # else it holds still
+        knock = np.array([self.draw.between(-0.7, 0.7) for _ in self.off])
+        self.knock, self.left = knock * (self.base == drives), self._steps(KNOCK)
 
 
 class _Film:
@@ -77,6 +104,8 @@ class _Film:
         self.cameras = [c.name for c in episode.robot.cameras]
         self.pictures = {name: [] for name in self.cameras}
         self.state, self.texts = [], {"subtask": [], "boxes": [], "things": []}
+        self.texts |= {f"things.{name}": [] for name in self.cameras[1:]}
+        self.round = {c.name for c in episode.robot.cameras if c.panorama}
         self.last, self.said = None, ""
 
     def take(self, task):
@@ -87,6 +116,10 @@ class _Film:
             self.pictures[name].append(picture)
             if k == 0:
                 about, seen = found(self.episode, task, geom)
+            elif name in self.round:
+                self.texts[f"things.{name}"].append(json.dumps(furniture(self.episode, geom)))
+            else:
+                self.texts[f"things.{name}"].append(json.dumps(things(self.episode, geom)))
         self.state.append(world.state())
         for key, value in (("subtask", self._say(task)), ("boxes", json.dumps(about)),
                            ("things", json.dumps(seen))):
@@ -118,16 +151,32 @@ class _Film:
 def found(episode, task, geom):
     """([name, box] of what a subtask is about, [name, box] of all things in sight), rounded."""
     scene = episode.scene
-    things = boxes(geom, scene.thing_of, range(len(episode.things)))
-    seen = [[episode.things[t].name, _round(box)] for t, box in things.items()]
-    about = [[episode.things[t].name, _round(box)] for t, box in things.items()
-             if t == task.thing]
+    about = things(episode, geom, [task.thing] if task.thing is not None else [])
     if task.piece is not None:
         name = "drawer" if task.drawer or task.skill in ("open", "close") else None
         here = boxes(geom, scene.piece_of, [task.piece])
         about += [[name or episode.home.pieces[p].names[0], _round(box)]
                   for p, box in here.items()]
-    return about, seen
+    return about, things(episode, geom)
+
+
+def things(episode, geom, which=None):
+    """[name, box] of things in sight (of those numbers), rounded."""
+    which = range(len(episode.things)) if which is None else which
+    return [[episode.things[t].name, _round(box)]
+            for t, box in boxes(geom, episode.scene.thing_of, which).items()]
+
+
+def furniture(episode, geom, widest=0.6):
+    """[name, box] of the furniture in sight of a panorama whose name is its own, rounded.
+
+    Wider boxes are left out: they are those that the seam cuts in two.
+    """
+    pieces = episode.home.pieces
+    names = [piece.names[0] for piece in pieces]
+    seen = boxes(geom, episode.scene.piece_of, range(len(pieces)), least=8)
+    return [[names[p], _round(box)] for p, box in seen.items()
+            if names.count(names[p]) == 1 and box[3] - box[1] < widest]
 
 
 def _round(box):

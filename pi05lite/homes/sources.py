@@ -59,36 +59,51 @@ class WordsSource:
 
 
 class ThingsSource:
-    """Frames of a robot dataset with questions where things are, as seen by its first camera.
+    """Frames of a dataset with questions where things are, as seen by one of its cameras.
 
     Boxes in robot pictures tie words to places in the very pictures that actions start from. Each
-    frame comes `variants` times, each time with one to three other things to find.
+    picture comes `variants` times, each time with one to three other things to find.
     """
 
     variants = 4
 
-    def __init__(self, dataset, slot="base", name=None):
-        self.dataset, self.slot, self.name = dataset, slot, name or f"{dataset.name}/things"
+    def __init__(self, dataset, name=None):
+        self.dataset, self.name = dataset, name or f"{dataset.name}/things"
+        self.views = list(views(dataset))  # (slot, camera, column)
         starts = np.cumsum([0] + [e.length for e in dataset.episodes[:-1]])
-        self.frames = [int(start + t) for e, start in enumerate(starts)
-                       for t, text in enumerate(dataset.column(e, "things")) if len(text) > 2]
+        self.frames = [(v, int(start + t)) for v, (_, _, column) in enumerate(self.views)
+                       for e, start in enumerate(starts)
+                       for t, text in enumerate(dataset.column(e, column)) if len(text) > 2]
 
     def __len__(self):
         return len(self.frames) * self.variants
 
     def seen(self, i):
         """(picture, [(label, box)] of everything in it) of example i."""
-        e, t = self.dataset.locate(self.frames[i // self.variants])
-        return (self.dataset.image(e, t, self.dataset.cameras[0]),
-                objects(self.dataset.column(e, "things")[t]))
+        view, frame = self.frames[i // self.variants]
+        (e, t), (_, camera, column) = self.dataset.locate(frame), self.views[view]
+        return self.dataset.image(e, t, camera), objects(self.dataset.column(e, column)[t])
 
     def __getitem__(self, i):
         picture, seen = self.seen(i)
+        slot = self.views[self.frames[i // self.variants][0]][0]
         draw = np.random.default_rng(i)
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {self.slot: picture}, objects=asked, named=asked)
+                       {slot: picture}, objects=asked, named=asked)
+
+
+def views(dataset):
+    """(slot of the model, camera, column) of each camera whose things are boxed."""
+    if len(dataset.cameras) == 1:  # pictures alone
+        yield "base", dataset.cameras[0], "things"
+        return
+    for slot, camera in find_robot(dataset.robot).slots.items():
+        first = slot == "base"
+        column = "things" if first else f"things.{camera}"
+        if first or column in dataset.features:
+            yield slot, f"observation.images.{camera}", column
 
 
 def objects(text):

@@ -247,8 +247,9 @@ class Pi05(nn.Module):
                solver=None, record=None):
         """Denoise chunks: every x on the way, a list of (B, H, A), the last one the actions.
 
-        noise (B, H, A) of deviation 1, or drawn; size_mask (B, A) bool: the sizes that the robot has; solver:
-        another than the objective's own; record: a list that gets the layers' notes of every step.
+        noise (B, H, A) of deviation 1, or drawn; size_mask (B, A) bool: the sizes that the robot
+        has; solver: another than the objective's own; record: a list that gets the layers' notes of
+        every step.
         """
         prefix = (batch_or_prefix if isinstance(batch_or_prefix, Prefix)
                   else self.prefix(batch_or_prefix, hidden=False))

@@ -41,7 +41,8 @@ def test_an_episode_has_actions_at_50_hz_and_pictures_when_a_model_is_called():
     assert len(e["action"]) == 25 * frames and e["action"].shape[1] == 7
     assert {k: v.shape for k, v in e["images"].items()} == {
         f"observation.images.{c}": (frames, 32, 32, 3) for c in ("head", "wrist", "surround")}
-    assert e["meta"]["success"] and set(e["texts"]) == {"subtask", "boxes", "things"}
+    assert e["meta"]["success"] and set(e["texts"]) == {
+        "subtask", "boxes", "things", "things.wrist", "things.surround"}
     assert set(e["texts"]["subtask"]) == {Episode(task="pick", home=3, seed=3).usual.say(
         Episode(task="pick", home=3, seed=3).first)}
 
@@ -63,6 +64,34 @@ def test_boxes_name_what_the_subtask_is_about():
         for name, (y0, x0, y1, x1) in json.loads(cell):
             assert name in [t.name for t in episode.things]
             assert 0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1
+
+
+def test_every_camera_says_what_it_sees():
+    e = record(Request("pick", 4, "train", 4), size=64, style=1)
+    episode = Episode(task="pick", home=4, seed=4)
+    held = [{name: box for name, box in json.loads(cell)} for cell in e["texts"]["things.wrist"]]
+    assert {name for cell in held for name in cell} <= {t.name for t in episode.things}
+    y0, x0, y1, x1 = held[-1][episode.things[episode.target].name]  # in the hand at the end
+    assert y0 < 0.9 and 0.2 < (x0 + x1) / 2 < 0.8
+    names = [piece.names[0] for piece in episode.home.pieces]
+    for cell in e["texts"]["things.surround"]:
+        for name, (_, x0, _, x1) in json.loads(cell):
+            assert names.count(name) == 1 and 0 <= x0 < x1 <= 1 and x1 - x0 < 0.6
+
+
+@pytest.mark.parametrize(("robot", "task"), [("mobile", "pick"), ("mobile", "go"),
+                                             ("arm", "put"), ("two_arm", "pick")])
+def test_a_body_that_is_knocked_aside_comes_back(robot, task, monkeypatch):
+    request = Request(task, 6, "train", 6, robot)
+    monkeypatch.setattr("pi05lite.homes.record.KNOCKED", 0.0)
+    calm = record(request, size=16, style=2)
+    monkeypatch.setattr("pi05lite.homes.record.KNOCKED", 1.0)
+    knocked = record(request, size=16, style=2)
+    n = min(len(calm["state"]), len(knocked["state"]))
+    off = np.abs(calm["state"][:n] - knocked["state"][:n]).max(0)
+    assert knocked["meta"]["success"] and n > 3
+    assert (off > 0.1 * np.ptp(calm["state"][:n], axis=0)).any()
+    assert np.array_equal(record(request, size=16, style=2)["action"], knocked["action"])
 
 
 def test_a_person_finds_new_words_for_each_subtask():

@@ -92,13 +92,16 @@ def test_a_missing_source_is_named_and_its_place_shared_only_when_told_so(data, 
 
 
 def test_questions_about_robot_pictures_ask_for_what_is_in_sight(data, tmp_path):
-    source = ThingsSource(open_home_data(data, "MM", 32, cache=tmp_path))
+    source, slots = ThingsSource(open_home_data(data, "MM", 32, cache=tmp_path)), set()
     for i in range(0, len(source), 29):
         example, (picture, seen) = source[i], source.seen(i)
         assert set(example.objects) <= set(seen) and 1 <= len(example.objects) <= 3
         assert example.text == "detect " + " ; ".join(name for name, _ in example.objects)
-        assert np.array_equal(picture, example.images["base"])
+        (slot, image), = example.images.items()
+        slots.add(slot)
+        assert np.array_equal(picture, image)
         assert example.objects == source[i].objects  # the same every time
+    assert slots == {"base", "left_wrist", "right_wrist"}
 
 
 def test_rows_are_computed_with_those_of_the_same_cameras_and_give_the_same_losses(setup):
@@ -229,8 +232,9 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
     assert cli.main([*train, "--steps", "10", "120", "--precision", "32-true"]) == 0
     losses = [value for _, value in history(before)["text"]]
     assert losses[-1] < losses[0] - 1
-    assert cli.main(["train", "posttrain", "--data", str(data), "--out", after, "--from", before,
-                     "--steps", "20", "40", "--evaluate-every", "40", "--precision", "32-true"]) == 0
+    train = ["train", "posttrain", "--data", str(data), "--out", after, "--from", before]
+    assert cli.main([*train, "--steps", "20", "40", "--evaluate-every", "40",
+                     "--precision", "32-true"]) == 0
     flow = [value for _, value in history(after)["flow"]]
     assert flow[-1] < flow[0]
     alone, all_of_it = load(Path(after) / "expert").model, load(after).model
