@@ -111,6 +111,7 @@ def test_sources_are_lerobot_datasets_with_a_card(made, tmp_path_factory):
         assert all(e.meta["success"] and e.meta["split"] == "train" for e in dataset.episodes)
         card = (made / name / "README.md").read_text()
         assert f"# {name}:" in card and "seed" in card and "known kinds only" in card
+        assert ("--homes 20" in card) == (name == "MM") and "--every 25" in card
     assert not [p for p in made.iterdir() if p.name.startswith(".")]
 
 
