@@ -34,7 +34,8 @@ CONTRACTS = [
     (lambda: module("diffusion").Diffusion, ()),
     (lambda: module("regression").Regression, ("gradients",)),  # its way in is shown zeros
     (lambda: module("uniform_time").Uniform, ()), (lambda: module("norms").AdaptiveLayerNorm, ()),
-    (lambda: module("norms").AdaLN, ()), (lambda: module("one_set").OneSet, ("insulation",)),
+    (lambda: module("norms").AdaLN, ()), (lambda: module("norms").AddedTime, ()),
+    (lambda: module("one_set").OneSet, ("insulation",)),
     (lambda: module("two_models").Two, ("gradients",)),  # `says` learns from its own loss
     (lambda: lab.build(time=module("norms").MixedTime, state_token=True), ()),
 ]
