@@ -2,17 +2,18 @@
 
 PYTHON ?= python3
 ARGS ?=
+COURSE ?= course
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint bench notebooks doctor clean
+.PHONY: help lab test lint bench notebooks assignments doctor clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 # /' | \
-	    awk -F'#' '{printf "%-18s%s\n", $$1, $$2}'
+	    awk -F'#' '{printf "%-20s%s\n", $$1, $$2}'
 	@echo '  make ... PYTHON=python3.12 chooses the Python (3.10 to 3.13) that the set-up uses'
 
 lab: $(STAMP)  ## set up, then open JupyterLab on the first notebook
@@ -33,6 +34,9 @@ bench: $(STAMP)  ## time a training step and a chunk beside their floor; ARGS="-
 
 notebooks: $(STAMP)  ## write the notebooks again from notebooks/src
 	$(BIN)/python tools/make_notebooks.py
+
+assignments: $(STAMP)  ## make a course folder with releases for nbgrader; COURSE=folder
+	$(BIN)/pi05lite classroom build $(COURSE) $(ARGS)
 
 doctor: $(STAMP)  ## say what works here and what is missing
 	$(BIN)/pi05lite doctor

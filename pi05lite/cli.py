@@ -123,6 +123,38 @@ def commands():
     command.add_argument("--pretty", action="store_true", help="draw the films' room by OpenGL")
     command.add_argument("--against", help="a results file to compare with, trial by trial")
     command.set_defaults(run=run_evaluate)
+    room = known.add_parser("classroom", help="assignments, and their grading by nbgrader")
+    known_room = room.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known_room.add_parser("table", help="exercises, points and minutes, as Markdown")
+    command.set_defaults(run=run_classroom_table)
+
+    command = known_room.add_parser("build", help="make or renew a course folder: releases")
+    command.add_argument("course", help="the course folder")
+    command.add_argument("assignments", nargs="*", help="such as 02_tokens; all where left out")
+    command.set_defaults(run=run_classroom_build)
+
+    command = known_room.add_parser("collect", help="take in what a learning platform gave out")
+    command.add_argument("course")
+    command.add_argument("assignment")
+    command.add_argument("folder", help="with STUDENT_NAME.ipynb files, or archives of them")
+    command.set_defaults(run=run_classroom_collect)
+
+    command = known_room.add_parser("grade", help="run and grade submissions, within limits")
+    command.add_argument("course")
+    command.add_argument("assignment")
+    command.add_argument("students", nargs="*", help="all where left out")
+    command.set_defaults(run=run_classroom_grade)
+
+    command = known_room.add_parser("feedback", help="write a page for each graded submission")
+    command.add_argument("course")
+    command.add_argument("assignment")
+    command.set_defaults(run=run_classroom_feedback)
+
+    command = known_room.add_parser("marks", help="write all marks as CSV")
+    command.add_argument("course")
+    command.add_argument("--out", help="marks.csv in the course folder where left out")
+    command.set_defaults(run=run_classroom_marks)
     return parser
 
 
@@ -253,4 +285,59 @@ def say_subtasks(args):
           f"{args.count} episodes")
     if args.out:
         save(args.out, rows)
+    return 0
+
+
+def run_classroom_table(args):
+    """Print the table of all assignments."""
+    from pi05lite.classroom.course import sources
+    from pi05lite.classroom.table import table
+
+    print(table(sources()))
+    return 0
+
+
+def run_classroom_build(args):
+    """Build the releases and say what is new."""
+    from pi05lite.classroom.course import build
+
+    for name, news in build(args.course, args.assignments).items():
+        print(f"{args.course}/release/{name}: {news}")
+    return 0
+
+
+def run_classroom_collect(args):
+    """Collect and say from whom."""
+    from pi05lite.classroom.grading import collect
+
+    found = collect(args.course, args.assignment, args.folder)
+    print(f"{len(found)} submissions of {args.assignment}: {', '.join(found)}")
+    return 0
+
+
+def run_classroom_grade(args):
+    """Grade; exit code 1 where a submission could not be graded."""
+    from pi05lite.classroom.grading import grade
+
+    return int(any(m.failed for m in grade(args.course, args.assignment, args.students)))
+
+
+def run_classroom_feedback(args):
+    """Write the pages and say where."""
+    from pi05lite.classroom.grading import feedback
+
+    print("\n".join(str(path) for path in feedback(args.course, args.assignment)))
+    return 0
+
+
+def run_classroom_marks(args):
+    """Write the marks and say how many are waiting to be read."""
+    from pathlib import Path
+
+    from pi05lite.classroom.grading import marks
+
+    out = args.out or Path(args.course) / "marks.csv"
+    rows = marks(args.course, out)
+    waiting = sum(score is None for row in rows for score in row.scores.values())
+    print(f"{out}: {len(rows)} lines, {waiting} answers to be read and marked by hand")
     return 0

@@ -17,7 +17,8 @@ from pi05lite.data import paths
 OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
 SETUP = 'pip install -c constraints.txt -e ".[dev]"   (or: make lab)'
 ONLY = {"real": ", only SentencePiece files need it", "lora": ", only LoRA needs it",
-        "sweep": ", only lab.spread needs it", "dev": ", only the tests need it"}  # by extra
+        "sweep": ", only lab.spread needs it", "classroom": ", only grading needs it",
+        "dev": ", only the tests need it"}  # by extra
 OUTSIDE = ("pusht", "aloha")  # extras that few have: each says itself how to get it
 
 

@@ -40,6 +40,8 @@ points *= plus(-1) == 0
 points
 
 # %% [markdown] prose="why" points=3
+# Why one?
+#
 # ### BEGIN MARK SCHEME
 # Because it is one more.
 # ### END MARK SCHEME
@@ -88,14 +90,17 @@ def test_the_assignment_is_what_nbgrader_expects(workshop):
     make()
     cells = nbformat.read(folder / "assignments" / "source" / "00_x" / "00_x.ipynb", 4).cells
     about = [cell.metadata["nbgrader"] for cell in cells]
-    assert [a["grade_id"] for a in about] == ["given-00-000", "given-00-002", "exercise-plus",
-                                              "check-plus", "prose-why"]
-    assert [a.get("points") for a in about] == [None, None, None, 2, 3]
-    assert [(a["solution"], a["grade"], a["locked"]) for a in about[2:]] == [
-        (True, False, False), (False, True, True), (True, True, False)]
+    assert [a["grade_id"] for a in about] == [
+        "given-00-000", "given-00-002", "exercise-plus", "check-plus", "given-00-005-question",
+        "prose-why"]
+    assert [a.get("points") for a in about] == [None, None, None, 2, None, 3]
+    given = (False, False, True)
+    assert [(a["solution"], a["grade"], a["locked"]) for a in about] == [
+        given, given, (True, False, False), (False, True, True), given, (True, True, False)]
+    assert cells[-2].source == "Why one?"
+    assert cells[-1].source == "### BEGIN SOLUTION\nBecause it is one more.\n### END SOLUTION"
     text = "\n".join(cell.source for cell in cells)
-    for mark in ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME"):
-        assert text.count(f"### BEGIN {mark}") == text.count(f"### END {mark}") == 1
+    assert text.count("### BEGIN HIDDEN TESTS") == text.count("### END HIDDEN TESTS") == 1
 
 
 @pytest.mark.parametrize("name", ["00_x.ipynb", "solutions/00_x.ipynb",

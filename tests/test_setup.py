@@ -48,8 +48,9 @@ def test_every_direct_dependency_has_one_pin_inside_its_range(python):
 def test_the_tests_install_every_extra_but_the_outside_worlds():
     extras = PROJECT["optional-dependencies"]
     # ALOHA wants an old MuJoCo.
-    assert set(extras) == {"real", "lora", "sweep", "pusht", "aloha", "dev"}
-    assert {*extras["real"], *extras["lora"], *extras["sweep"]} < set(extras["dev"])
+    assert set(extras) == {"real", "lora", "sweep", "classroom", "pusht", "aloha", "dev"}
+    inside = [p for name in ("real", "lora", "sweep", "classroom") for p in extras[name]]
+    assert set(inside) < set(extras["dev"])
 
 
 def test_every_range_has_a_lower_bound():
@@ -120,7 +121,7 @@ def make(project, *words, **codes):
 @needs_make
 def test_make_alone_lists_every_target(project):
     done, _ = make(project)
-    for target in ("lab", "test", "lint", "notebooks", "doctor", "clean"):
+    for target in ("lab", "test", "lint", "notebooks", "assignments", "doctor", "clean"):
         assert f"make {target} " in done.stdout
     assert 'ARGS="-k masks"' in done.stdout
 

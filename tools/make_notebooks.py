@@ -56,25 +56,41 @@ def kept(text, name):
 
 
 def learner(cell):
-    """A cell as the learner gets it."""
+    """The cells that the learner gets for one."""
     cell.source = without(cell.source, "SOLUTION", STUB)
     cell.source = without(cell.source, "HIDDEN TESTS")
     cell.source = without(cell.source, "MARK SCHEME", ANSWER)
-    return cell
+    return [cell]
 
 
 def solution(cell):
-    """A cell of the solution notebook; rubrics show what an answer should hold."""
+    """The cells of the solution notebook; rubrics show what an answer should hold."""
     cell.source = without(kept(cell.source, "SOLUTION"), "HIDDEN TESTS")
     cell.source = kept(cell.source, "MARK SCHEME")
-    return cell
+    return [cell]
 
 
 def assignment(cell):
-    """A cell of the assignment's source as nbgrader knows it, None where it does not belong."""
+    """The cells of the assignment's source as nbgrader knows them, none where it does not belong.
+
+    A question in prose is two: nbgrader empties a cell that is answered, question and all. The
+    rubric stands where the answer goes, as its solution.
+    """
     mark = next((m for m in MARKS if m in cell.metadata), None)
     if mark is None and not cell.metadata.get("assign"):
-        return None
+        return []
+    if mark != "prose":
+        return [graded(cell, mark)]
+    question, answer = copy.deepcopy(cell), cell
+    rubric = region("MARK SCHEME").search(cell.source + "\n")[2]
+    question.source = without(cell.source, "MARK SCHEME").rstrip()
+    question["id"] += "-question"
+    answer.source = f"### BEGIN SOLUTION\n{rubric}### END SOLUTION"
+    return [graded(question, None), graded(answer, mark)]
+
+
+def graded(cell, mark):
+    """A cell with nbgrader's metadata for what it is; None: given, and locked."""
     about = dict(grade=mark in ("check", "prose"), solution=mark in ("exercise", "prose"),
                  locked=mark not in ("exercise", "prose"), task=False, schema_version=3,
                  grade_id=f"{mark}-{cell.metadata[mark]}" if mark else f"given-{cell['id']}")
@@ -117,7 +133,7 @@ def write(notebook, edit, keep_metadata=False):
     """A notebook whose cells went through `edit`, as text that is the same every time."""
     made = copy.deepcopy(notebook)
     made.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    made.cells = [embed(cell) for cell in map(edit, made.cells) if cell is not None]
+    made.cells = [embed(part) for cell in made.cells for part in edit(cell)]
     for cell in made.cells:
         if not keep_metadata:
             cell.metadata = {k: v for k, v in cell.metadata.items()

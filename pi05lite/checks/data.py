@@ -13,7 +13,7 @@ def walk(steps, sizes, seed=0):
     return random.normal(size=(steps, len(sizes))).cumsum(0) * sizes / np.sqrt(steps)
 
 
-@check("at_rate", 3)
+@check("at_rate", 3, seals=("pi05lite.evaluate.tokens.resampled",))
 def check_at_rate(at_rate):
     """at_rate(actions, fps, rate) -> the actions at another rate, by straight lines."""
     recorded = walk(11, (1.0, 30.0), seed=1)  # at 10 Hz: 0 to 1 second

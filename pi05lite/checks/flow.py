@@ -58,7 +58,7 @@ def check_draw_tau(draw_tau):
     yield claim(far["ok"] < 0.01, 1, f"more at the noisy end, mean {tau.mean():.2f}", said)
 
 
-@check("follow", 3, seals=(flow.euler,))
+@check("follow", 3, seals=(flow.euler, flow._march))
 def check_follow(follow):
     """follow(velocity, noise, steps) -> the list of all points on the way."""
     noise = torch.linspace(-1, 1, 12).reshape(2, 2, 3)

@@ -30,8 +30,10 @@ def by_hand(actions, fps, rate):
     return out
 
 
-@pytest.mark.parametrize("mine", [
-    resampled, by_hand, at_rate(lambda T, f, r: np.arange((T - 1) * r // f + 1) / r)])
+lines = at_rate(lambda T, f, r: np.arange((T - 1) * r // f + 1) / r)
+
+
+@pytest.mark.parametrize("mine", [lines, by_hand])
 def test_right_rates(mine, capsys):
     assert verdict(checks.check_at_rate, mine, capsys)[0] == 3
 
@@ -41,12 +43,15 @@ def test_right_rates(mine, capsys):
     (at_rate(lambda T, f, r: np.arange((T + 3) * r // f) / r), 1, "goes on after the last"),
     (lambda a, f, r: a[(np.arange((len(a) - 1) * r // f + 1) * f) // r], 0, "whole recorded"),
     (lambda a, f, r: a[np.arange(0, len(a) - 0.9, f / r).round().astype(int)], 0, "nearest ones"),
-    (lambda a, f, r: a[:10:2] if r < f else resampled(a, f, r), 2, "every second one"),
-    (lambda a, f, r: resampled(a, f, r) if r < f else np.repeat(a, 4, axis=0)[:13], 1, "repeated"),
+    (lambda a, f, r: a[:10:2] if r < f else lines(a, f, r), 2, "every second one"),
+    (lambda a, f, r: lines(a, f, r) if r < f else np.repeat(a, 4, axis=0)[:13], 1, "repeated"),
     (at_rate(lambda T, f, r: np.linspace(0, (T - 1) / f, (T - 1) * r // f + 1, endpoint=False)),
      0, "stretched"),
     (at_rate(lambda T, f, r: np.arange((T - 1) * r // f + 1) / f), 0, "swapped"),
-    (lambda a, f, r: a, 0, "expected the shape (5, 2)"), (lambda a, f, r: None, 0, "return")])
+    (lambda a, f, r: a, 0, "expected the shape (5, 2)"), (lambda a, f, r: None, 0, "return"),
+    (lambda a, f, r: resampled(a, f, r), 0, "without the package's own"),
+    (lambda a, f, r: checks.lines(a, f, np.arange((len(a) - 1) * r // f + 1) / r), 0,
+     "without the package's own")])
 def test_wrong_rates_are_named(mine, points, says, capsys):
     got, text = verdict(checks.check_at_rate, mine, capsys)
     assert got == points and says in text

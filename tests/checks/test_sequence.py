@@ -6,11 +6,16 @@ import torch
 import torch.nn.functional as F
 
 from pi05lite.checks import sequence as checks
-from pi05lite.checks.sequence import cut
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.prompt import robot_prompt, sequence
 from pi05lite.tokens.vocabulary import BOS, EOS
 from tests.checks.tools import verdict
+
+
+def cut(image, size, order="rcCij"):
+    """Patches, right or with axes in another order (named as in checks/sequence.py)."""
+    grid = image.unfold(1, size, size).unfold(2, size, size)  # C, r, c, i, j
+    return grid.permute(["Crcij".index(letter) for letter in order]).reshape(-1, 3 * size * size)
 
 
 def by_loops(image, size):

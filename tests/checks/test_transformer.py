@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 
 from pi05lite.checks import transformer as checks
-from pi05lite.checks.transformer import turned
 from tests.checks.tools import verdict
 
 
@@ -50,15 +49,30 @@ def test_wrong_attention_is_named(mine, points, says, capsys):
     assert got == points and says in text
 
 
-def complex_rotate(x, places):
-    """RoPE by complex numbers."""
-    K = x.shape[1]
-    angle = places[:, None] / 10_000 ** (torch.arange(0, K, 2) / K)
-    z = torch.complex(*x.chunk(2, -1)) * torch.polar(torch.ones_like(angle), angle)
-    return torch.cat([z.real, z.imag], -1)
+def turned(x, places, direction=1, share=None, pairs="halves"):
+    """RoPE, right or with one thing wrong."""
+    half = x.shape[1] // 2
+    share = torch.arange(half) / half if share is None else share
+    spun = torch.polar(torch.ones(len(x), half), direction * places[:, None] * 1e4 ** -share)
+    if pairs == "neighbours":
+        return torch.view_as_real(torch.view_as_complex(x.reshape(-1, half, 2)) * spun).flatten(1)
+    z = torch.complex(x[:, :half], x[:, half:]) * spun
+    return torch.cat([z.real, z.imag], 1)
 
 
-@pytest.mark.parametrize("mine", [turned, complex_rotate])
+def by_pairs(x, places):
+    """RoPE, one pair of numbers at a time."""
+    out, K = x.clone(), x.shape[1]
+    for t in range(len(x)):
+        for i in range(K // 2):
+            angle = places[t] / 10_000 ** (2 * i / K)
+            a, b = x[t, i], x[t, i + K // 2]
+            out[t, i] = a * angle.cos() - b * angle.sin()
+            out[t, i + K // 2] = b * angle.cos() + a * angle.sin()
+    return out
+
+
+@pytest.mark.parametrize("mine", [turned, by_pairs])
 def test_right_turns(mine, capsys):
     assert verdict(checks.check_rotate, mine, capsys)[0] == 3
 
