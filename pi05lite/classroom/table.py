@@ -42,7 +42,8 @@ def tasks(notebook):
 
 def table(notebooks):
     """Markdown: one line an assignment, from name -> path of its source."""
-    lines = ["| assignment | exercises and their points | points (by hand) | minutes |", "|---|---|---|---|"]
+    lines = ["| assignment | exercises and their points | points (by hand) | minutes |",
+             "|---|---|---|---|"]
     for name, path in notebooks.items():
         asked = tasks(path)
         points, hand = sum(t.points for t in asked), sum(t.points for t in asked if t.by_hand)
