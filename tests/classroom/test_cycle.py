@@ -73,7 +73,7 @@ def room(tmp_path_factory):
     assert cli.main(["classroom", "build", str(folder), NAME]) == 0
     settings = folder / course.CONFIG
     text = settings.read_text()
-    settings.write_text(text + "c.Limited.timeout, c.Limited.grace = 15, 3\n")
+    settings.write_text(text + "c.Limited.timeout, c.Limited.grace = 25, 3\n")
     return folder
 
 
@@ -204,5 +204,5 @@ def test_the_same_sources_build_to_the_same_releases(room, graded):
     before = (room / "release" / NAME / f"{NAME}.ipynb").read_bytes()
     assert course.build(room, [NAME]) == {NAME: "as it was"}
     assert (room / "release" / NAME / f"{NAME}.ipynb").read_bytes() == before
-    assert "grace = 15, 3" in (room / course.CONFIG).read_text()  # the settings are the course's
+    assert "grace = 25, 3" in (room / course.CONFIG).read_text()  # the settings are the course's
     assert not list(room.glob(".build-*"))
