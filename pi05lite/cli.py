@@ -123,6 +123,7 @@ def commands():
     command.add_argument("--pretty", action="store_true", help="draw the films' room by OpenGL")
     command.add_argument("--against", help="a results file to compare with, trial by trial")
     command.set_defaults(run=run_evaluate)
+
     room = known.add_parser("classroom", help="assignments, and their grading by nbgrader")
     known_room = room.add_subparsers(required=True, metavar="COMMAND")
 

@@ -27,8 +27,8 @@ def record(request, every=25, size=64, voice="usual", style=None):
     every: actions a picture; voice: "usual" words of subtasks, the "episode"'s own synonyms, or a
     "person" who finds new words for each subtask. The task text is the prompt; per frame there are
     the subtask, the boxes of what it is about and of all things in sight of the first camera (JSON
-    [[name, [y0, x0, y1, x1]], ...]), and the same of each other camera: "things.NAME", for a
-    panorama those of the furniture.
+    [[name, [y0, x0, y1, x1]], ...]), and "things.NAME" in sight of each other camera, of a panorama
+    the furniture.
     """
     episode = Episode(request)
     key = crc32(repr(request).encode()) if style is None else style
@@ -116,10 +116,9 @@ class _Film:
             self.pictures[name].append(picture)
             if k == 0:
                 about, seen = found(self.episode, task, geom)
-            elif name in self.round:
-                self.texts[f"things.{name}"].append(json.dumps(furniture(self.episode, geom)))
             else:
-                self.texts[f"things.{name}"].append(json.dumps(things(self.episode, geom)))
+                look = furniture if name in self.round else things
+                self.texts[f"things.{name}"].append(json.dumps(look(self.episode, geom)))
         self.state.append(world.state())
         for key, value in (("subtask", self._say(task)), ("boxes", json.dumps(about)),
                            ("things", json.dumps(seen))):

@@ -214,8 +214,11 @@ class Pi05(nn.Module):
 
     def velocity(self, prefix, x, tau, record=None):
         """The expert's velocity (B, H, A) at the noisy chunk x (B, H, A) and tau (B,)."""
+        return self._velocity(x, tau, self.context(prefix, x.shape[1]), record)
+
+    def _velocity(self, x, tau, context, record):
         s = self.spread(x)
-        return self.expert(x / s, tau, self.context(prefix, x.shape[1]), record) * s
+        return self.expert(x / s, tau, context, record) * s
 
     def flow_losses(self, prefix, actions, action_mask=None, draws=1, insulate=False,
                     generator=None, noise=None, tau=None):
@@ -258,16 +261,17 @@ class Pi05(nn.Module):
             noise = torch.randn(len(prefix.valid), c.horizon, c.action_size, generator=generator)
         noise = noise.to(prefix.valid.device)  # kept in float32, whatever the weights are in
         keep = 1.0 if size_mask is None else size_mask[:, None].to(noise)
-        context, s = self.context(prefix, noise.shape[1]), self.spread(noise)
+        context = self.context(prefix, noise.shape[1])
 
         def velocity(x, tau):
             notes = None if record is None else []
-            v = self.expert(x / s, tau, context, notes) * s
+            v = self._velocity(x, tau, context, notes)
             if record is not None:
                 record.append(notes)
             return v * keep
 
-        return (solver or self.objective.solve)(velocity, noise * keep * s, steps)
+        return (solver or self.objective.solve)(
+            velocity, noise * keep * self.spread(noise), steps)
 
 
 def written_ids(written, batch):

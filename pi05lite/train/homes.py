@@ -76,8 +76,7 @@ def prepare(folder, config, stage="pretrain", shares=None, reweight=False, proce
 
 
 def action_spread(robot, config):
-    """The deviations of a robot's normalised actions, 1 where it has none: `config.action_spread`.
-    """
+    """`Config.action_spread` for a robot: the deviation of each normalised action, else 1."""
     action = robot.stats.action
     wide = 2 * action.std / (action.q99 - action.q01)  # [q01, q99] is mapped to [-1, 1]
     rest = config.action_size - robot.action_size
