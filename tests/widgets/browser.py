@@ -60,3 +60,12 @@ def jupyterlab(folder, notebook):
     finally:
         server.terminate()
         server.wait(20)
+
+
+def run_all(page):
+    """Have JupyterLab run the notebook that is open, once its kernel is there."""
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+    page.locator(".jp-Notebook").click(position={"x": 300, "y": 60})
+    page.get_by_text("Run", exact=True).first.click()
+    page.get_by_text("Run All Cells", exact=True).click()

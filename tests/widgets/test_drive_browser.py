@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.widgets.browser import jupyterlab, opened
+from tests.widgets.browser import jupyterlab, opened, run_all
 
 PAGE = Path(__file__).resolve().parents[2] / "notebooks" / "drive_a_home.ipynb"
 TEXTS = "() => [...document.querySelectorAll('.widget-html-content')].map(i => i.innerText)"
@@ -18,12 +18,9 @@ def test_keys_and_buttons_move_the_robot(tmp_path):
     shutil.copy(PAGE, tmp_path)
     with jupyterlab(tmp_path, PAGE.name) as address, opened(address) as page:
         page.set_viewport_size({"width": 1500, "height": 1300})
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        page.locator(".jp-Notebook").click(position={"x": 300, "y": 60})
-        page.get_by_text("Run", exact=True).first.click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        run_all(page)
         pad = page.locator(".pi05-keys").first
-        pad.wait_for(timeout=90_000)
+        pad.wait_for(timeout=240_000)
         page.wait_for_function("() => document.querySelectorAll('.widget-image').length >= 8")
         before, start = page.evaluate(PICTURES), page.evaluate(TEXTS)[0]
         assert "0.0 s" in start

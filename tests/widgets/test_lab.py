@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-from tests.widgets.browser import jupyterlab, opened
+from tests.widgets.browser import jupyterlab, opened, run_all
 
 CELLS = ["""import torch
 import pi05lite
@@ -55,13 +55,9 @@ def changed(page, n, before):
                            timeout=120_000)
 
 
-def run_all(page):
+def run_to_the_end(page):
     """Run the notebook and wait for its end."""
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
-    page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for(timeout=120_000)
-    page.locator(".jp-Notebook").click(position={"x": 300, "y": 60})
-    page.get_by_text("Run", exact=True).first.click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    run_all(page)
     cell(page, len(CELLS) - 1).get_by_text(f"[{len(CELLS)}]:").wait_for(timeout=240_000)
     page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
 
@@ -114,7 +110,7 @@ def test_live_then_saved_then_without_a_kernel(tmp_path, monkeypatch, request):
                                    "language": "python"}
     nbformat.write(book, tmp_path / "page.ipynb")
     with jupyterlab(tmp_path, "page.ipynb") as address, opened(address) as page:
-        run_all(page)
+        run_to_the_end(page)
         point_at_a_token(page)
         for n in STAGES:
             scrub(page, n)
