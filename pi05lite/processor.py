@@ -93,14 +93,16 @@ class Processor:
         return ids
 
     def named(self, example, tokens):
-        """Yield (place of the last token, bins of the box) of each thing that the prompt names."""
+        """Yield (place of the last token, camera, bins of the box) of what the prompt names."""
         count = self.config.vocabulary.locations
-        for name, box in example.named or ():
-            ids = self.text.encode(f" {name}")
-            for place in range(len(tokens) - len(ids) + 1):
-                if tokens[place:place + len(ids)] == ids:
-                    yield place + len(ids) - 1, box_bins(box, count)
-                    break
+        for slot, seen in example.named.items():
+            for name, box in seen:
+                ids = self.text.encode(f" {name}")
+                for place in range(len(tokens) - len(ids) + 1):
+                    if tokens[place:place + len(ids)] == ids:
+                        yield (place + len(ids) - 1, self.config.cameras.index(slot),
+                               box_bins(box, count))
+                        break
 
     def normal_actions(self, example):
         """The chunk (H, A') in [-1, 1]."""
@@ -175,7 +177,7 @@ class Processor:
         actions = torch.zeros(B, c.horizon, c.action_size)
         action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
         state = torch.zeros(B, c.action_size) if self.states_fit else None
-        places = torch.full((B, L, 4), -1)
+        places = torch.full((B, L, len(c.cameras), 4), -1)
         for b, (example, s) in enumerate(zip(examples, sequences)):
             for slot, image in example.images.items():
                 k = self.slot(example.source, slot, image)
@@ -184,8 +186,8 @@ class Processor:
             n = min(len(s.tokens), L)
             tokens[b, :n], kinds[b, :n] = torch.tensor(s.tokens[:n]), torch.tensor(s.kinds[:n])
             valid[b, :n], target[b, :n] = True, torch.tensor(s.target[:n])
-            for place, box in self.named(example, s.tokens):
-                places[b, place] = torch.from_numpy(box)
+            for place, camera, box in self.named(example, s.tokens):
+                places[b, place, camera] = torch.from_numpy(box)
             if example.actions is not None:
                 size = example.actions.shape[1]
                 actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))

@@ -22,6 +22,7 @@ class Example:
     blur: np.ndarray | None = None  # (S,) added to the normalised state in the prompt, in training
     answer: str | None = None
     objects: list | None = None  # [(label, (y0, x0, y1, x1))] in [0, 1], said before the answer
-    named: list | None = None  # [(label, box)] of what the prompt names: where its words point to
+    # Camera slot -> [(label, box)] of what is seen there: where the words of the prompt point to.
+    named: dict = field(default_factory=dict)
     actions: np.ndarray | None = None  # (H, A) in the robot's own units
     steps: np.ndarray | None = None  # (H,) bool, False past the end of the episode

@@ -34,7 +34,9 @@ class HomeSource(RobotSource):
         """The example at frame t of episode e."""
         example = super().example(e, t)
         if self.level == "low":
-            example.named = objects(self.dataset.column(e, "boxes")[t])
+            example.named = {slot: said(example.text, objects(self.dataset.column(e, column)[t]))
+                             for slot, _, column in views(self.dataset)}
+            example.named["base"] = objects(self.dataset.column(e, "boxes")[t])
         if self.level == "high" and self.boxes:
             example.objects = objects(self.dataset.column(e, "boxes")[t])
         return example
@@ -55,7 +57,8 @@ class WordsSource:
         found = objects(self.dataset.column(e, "boxes")[t]) or None
         return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
                        {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
-                       answer=answer, objects=found, named=found)
+                       answer=answer, objects=found,
+                       named={self.slot: found or []})
 
 
 class ThingsSource:
@@ -91,7 +94,14 @@ class ThingsSource:
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {slot: picture}, objects=asked, named=asked)
+                       {slot: picture}, objects=asked, named={slot: asked})
+
+
+def said(text, seen):
+    """Those of [(label, box)] whose label a text says; of labels within labels the longest."""
+    seen = [(label, box) for label, box in seen if f" {label} " in f" {text} "]
+    return [(label, box) for label, box in seen
+            if not any(label != other and label in other for other, _ in seen)]
 
 
 def views(dataset):

@@ -22,7 +22,7 @@ class Batch:
     action_mask: torch.Tensor | None = None  # (B, H, A) bool, False = padding in steps or sizes
     source: torch.Tensor | None = None  # (B,) which source of the mixture each example is from
     state: torch.Tensor | None = None  # (B, A) normalised, padded with 0: for a state token
-    places: torch.Tensor | None = None  # (B, L, 4) bins of the box of what a token names, or -1
+    places: torch.Tensor | None = None  # (B, L, C, 4) bins of boxes of what a token names, or -1
 
     def __len__(self):
         return self.tokens.shape[0]

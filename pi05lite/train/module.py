@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from pi05lite.errors import Pi05Error, say
 from pi05lite.tokens.kind import Kind
-from pi05lite.train.aim import aim_error, queries_of
+from pi05lite.train.aim import aim_error, names, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 
@@ -96,13 +96,17 @@ class TrainingModule(pl.LightningModule):
         return out
 
     def pointing_error(self, prefix, batch):
-        """Where words of the prompt point to, read off their last tokens: cross-entropy, count."""
+        """Where words of the prompt point to, read off their last tokens: cross-entropy, count.
+
+        A thing that several cameras show is told in the picture of the first of them.
+        """
         pictures = prefix.hidden.shape[1] - batch.tokens.shape[1]
-        places = (batch.places >= 0).all(-1)  # (B, L)
-        tokens = prefix.hidden[:, pictures:][places]  # (M, D)
-        loss = sides_loss(tokens, batch.places[places], self.model.embedding.weight[
+        shown = names(batch)  # (B, L, C)
+        first = shown & (shown.cumsum(-1) == 1)
+        tokens = prefix.hidden[:, pictures:][shown.any(-1)]  # (M, D)
+        loss = sides_loss(tokens, batch.places[first], self.model.embedding.weight[
             slice(*self.model.config.vocabulary.span("location"))])
-        return loss.sum(), places.sum() * 4
+        return loss.sum(), first.sum() * 4
 
     def flow_errors(self, prefix, batch, draws):
         """Squared velocity errors of the examples that have actions, name -> (sum, how many).

@@ -17,7 +17,7 @@ from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import load
 from pi05lite.tokens.kind import Kind
 from pi05lite.train import command, homes, recipe
-from pi05lite.train.aim import HEAD, LAYER, aim_error, names, patches_shown, queries_of
+from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
 from pi05lite.train.look import Views, covered, look, points_right
@@ -123,22 +123,25 @@ def test_rows_are_computed_with_those_of_the_same_cameras_and_give_the_same_loss
 def test_names_in_a_prompt_carry_the_box_of_what_they_name(setup):
     by_name = {s.name: s for s in setup.mixture.sources}
     p, v = setup.processor, setup.config.vocabulary
-    found = 0
+    found = dict.fromkeys(setup.config.cameras, 0)
     for part in ("MM/things", "ME/low", "MM/low", "WD"):
-        examples = [by_name[part][i] for i in range(0, len(by_name[part]), 7)][:12]
+        source = by_name[part]
+        examples = [source[i] for i in range(0, len(source), -(-len(source) // 24))]
         batch = p.collate(examples)
         for row, example in enumerate(examples):
-            marked = (batch.places[row] >= 0).all(-1).nonzero()[:, 0].tolist()
-            named = {p.text.encode(f" {name}")[-1]: box for name, box in example.named or ()
+            marked = (batch.places[row] >= 0).all(-1).nonzero().tolist()
+            named = {(p.text.encode(f" {name}")[-1], slot): box
+                     for slot, seen in example.named.items() for name, box in seen
                      if name in example.text}
-            assert len(marked) <= len(example.named or ())
-            found += len(marked)
-            for place in marked:
-                box = named.get(int(batch.tokens[row, place]))
+            assert len(marked) <= sum(map(len, example.named.values()))
+            for place, camera in marked:
+                slot = setup.config.cameras[camera]
+                box = named.get((int(batch.tokens[row, place]), slot))
                 assert batch.kinds[row, place] == Kind.PROMPT and box is not None
-                assert batch.places[row, place].tolist() == [
+                assert batch.places[row, place, camera].tolist() == [
                     min(int(side * v.locations), v.locations - 1) for side in box]
-    assert found > 20
+                found[slot] += 1
+    assert min(found.values()) > 5, found
     high = p.collate([by_name["HL/high"][0]])
     assert (high.places == -1).all()  # what the prompt of a high level is about is for it to say
 
@@ -259,20 +262,22 @@ def test_the_aim_is_the_weight_that_the_head_really_gives(setup):
     torch.manual_seed(0)
     model = Pi05(setup.config)
     batch = setup.processor.collate([setup.mixture[i] for i in range(24)])
-    seen = 0
+    seen = [0] * len(setup.config.cameras)
     for _, part in batch.parts():
         with queries_of(model, part) as notes:
             record = []
             prefix = model.prefix(part, record)
         error = aim_error(model, part, prefix, notes["q"])
         pictures = prefix.hidden.shape[1] - part.tokens.shape[1]
-        rows, places = names(part).nonzero().unbind(1)
-        weights = record[LAYER]["attention"][rows, HEAD, pictures + places]  # (M, T)
-        shown = patches_shown(part.places[rows, places], 16, 64)
-        told = -(weights[:, :16] * shown).sum(-1).log()
-        assert torch.allclose(error, told, atol=1e-4)
-        seen += len(error)
-    assert seen > 8
+        there = part.image_mask[0].nonzero()[:, 0].tolist()
+        for k, (row, place, camera) in enumerate(names(part).nonzero().tolist()):
+            weights = record[LAYER]["attention"][row, camera, pictures + place]  # (T,)
+            shown = patches_shown(part.places[row, place, camera][None], 16, 64)[0]
+            first = 16 * there.index(camera)
+            told = -(weights[first:first + 16] * shown).sum().log()
+            assert torch.allclose(error[k], told, atol=1e-4)
+            seen[camera] += 1
+    assert min(seen) > 2
     assert not model.vlm.layers[LAYER].attention._forward_pre_hooks
 
 
