@@ -90,7 +90,8 @@ def commands():
         command.add_argument("--out", required=True, help="the run folder")
         command.add_argument("--reweight", action="store_true", help="go on without sources that "
                              "are missing, the others sharing their place")
-        command.add_argument("--precision", default="bf16-mixed", help="Lightning's; 32-true")
+        command.add_argument("--precision", help="Lightning's, bf16-mixed or 32-true; where left "
+                             "out, the quicker one on this machine")
         if stage == "pretrain":
             command.add_argument("--steps", type=int, nargs=2, metavar=("LOOK", "PRETRAIN"))
         else:

@@ -257,6 +257,18 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
         command.posttrain(data, after, before, (20, 41), progress=False)
 
 
+@pytest.mark.parametrize("able, known", [((), "32-true"), (("avx512_bf16",), "bf16-mixed"),
+                                         (("amx_tile",), "bf16-mixed"), (None, "32-true")])
+def test_half_precision_only_where_the_processor_has_it(able, known, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name in able,
+                            raising=False)
+        if able is None:  # a torch that cannot tell
+            monkeypatch.delattr(torch.cpu, f"_is_{name}_supported")
+    assert command.quickest_precision() == known
+
+
 def test_the_aim_is_the_weight_that_the_head_really_gives(setup):
     """Against the weights that attention writes down, in parts with other numbers of pictures."""
     torch.manual_seed(0)
