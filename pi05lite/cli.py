@@ -90,6 +90,8 @@ def commands():
         command.add_argument("--out", required=True, help="the run folder")
         command.add_argument("--reweight", action="store_true", help="go on without sources that "
                              "are missing, the others sharing their place")
+        command.add_argument("--devices", type=int, default=1, help="processes that share each "
+                             "batch: GPUs of this machine, or without one its CPU; 1")
         command.add_argument("--precision", help="Lightning's, bf16-mixed or 32-true; where left "
                              "out, the quicker one on this machine")
         if stage == "pretrain":
@@ -238,7 +240,7 @@ def run_train(args):
     """Train a stage, or go on with it."""
     from pi05lite.train import command
 
-    same = dict(reweight=args.reweight, precision=args.precision)
+    same = dict(reweight=args.reweight, precision=args.precision, devices=args.devices)
     if args.stage == "pretrain":  # no actions yet that a home could be entered with
         command.pretrain(args.data, args.out, args.steps, **same)
     else:

@@ -121,7 +121,7 @@ class Losses(pl.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         """One line."""
-        if trainer.global_step % self.every == 0:
+        if trainer.global_step % self.every == 0 and trainer.is_global_zero:
             found = {name.removeprefix("tokens/"): float(value) for name, value
                      in trainer.callback_metrics.items() if name not in ("bar", "gradient_norm")}
             print(f"step {trainer.global_step}: "
@@ -139,6 +139,8 @@ class ClosedLoop(pl.Callback):
         if trainer.global_step % self.every or "mobile" not in self.processor.robots:
             return
         average = next(c for c in trainer.callbacks if isinstance(c, MovingAverage))
+        if not trainer.is_global_zero:  # the others wait with the next step's gradients
+            return
         average.swap(module)
         done = closed_loop(Policy(module.model, self.processor), self.suite, self.count)
         average.swap(module)

@@ -143,8 +143,10 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     with warnings.catch_warnings():
         for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
             warnings.filterwarnings("ignore", f".*{text}.*")
-        runner.fit(module(model, recipe, mixture.names),
-                   datamodule=BatchesFromStep(mixture, processor, recipe, workers), ckpt_path=start)
+        training = module(model, recipe, mixture.names)
+        training.sharded = isinstance(runner.strategy, Sharded)
+        data = BatchesFromStep(mixture, processor, recipe, workers)
+        runner.fit(training, datamodule=data, ckpt_path=start)
     return None if isinstance(runner.strategy, Sharded) else Policy(model, processor)
 
 

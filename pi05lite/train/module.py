@@ -24,6 +24,8 @@ from pi05lite.train.draws import Draws
 class TrainingModule(pl.LightningModule):
     """Trains a Pi05 by a Recipe; every random draw follows from (seed, step, example)."""
 
+    sharded = False  # sharded processes (FSDP) must run the same parts of the model, in step
+
     def __init__(self, model, recipe, sources):
         super().__init__()
         self.model, self.recipe, self.source_names = model, recipe, list(sources)
@@ -58,7 +60,7 @@ class TrainingModule(pl.LightningModule):
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
-        if processes() > 1:  # sharded processes must run the same parts
+        if self.sharded:
             return self.terms_of(batch, draws)
         total = {}
         for rows, part in batch.parts():
@@ -116,10 +118,10 @@ class TrainingModule(pl.LightningModule):
         r = self.recipe
         rows = batch.action_mask.flatten(1).any(dim=1)
         if not rows.any():
-            if processes() == 1:
+            if not self.sharded:
                 nothing = batch.actions.new_zeros(()), rows.sum()
                 return {"flow": nothing, **{f"flow/{name}": nothing for name in self.source_names}}
-            rows[0] = True  # its mask is empty, so it adds 0, and all processes run the same parts
+            rows[0] = True  # its mask is empty, so it adds 0
         noise = tau = None
         if draws is not None:
             noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws,
