@@ -119,13 +119,34 @@ def commands():
                          "level says while the script does long tasks")
     command.add_argument("--count", type=int, default=200, help="how many trials")
     command.add_argument("--seed", type=int, default=0, help="the same seed, the same trials")
-    command.add_argument("--high", default="own", help="subtasks: own, none or script")
+    command.add_argument("--high", default="own", help="subtasks: own, none, script or outsider")
     command.add_argument("--execute", type=int, default=25, help="steps done of each chunk")
     command.add_argument("--out", help="a .json file for the results")
     command.add_argument("--films", type=int, default=0, help="how many trials are filmed")
     command.add_argument("--pretty", action="store_true", help="draw the films' room by OpenGL")
     command.add_argument("--against", help="a results file to compare with, trial by trial")
     command.set_defaults(run=run_evaluate)
+
+    lab = known.add_parser("lab", help="the paper's findings in miniature")
+    known_lab = lab.add_subparsers(required=True, metavar="COMMAND")
+
+    command = known_lab.add_parser(
+        "findings", help="train, try and compare what the paper's questions ask; goes on where it "
+        "was stopped, and does nothing twice")
+    command.add_argument("numbers", nargs="*", type=int, metavar="NUMBER",
+                         help="1 to 7; all where left out")
+    command.add_argument("--data", help="the folder of `pi05lite homes data`")
+    command.add_argument("--out", default="notebooks/results", help="where result files go")
+    command.add_argument("--runs", default="runs/findings", help="trained stages and rollouts")
+    command.add_argument("--budget", type=float, default=12, metavar="HOURS", help="of two CPU "
+                         "cores for all seven; it settles the steps of every stage")
+    command.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    command.add_argument("--count", type=int, default=200, help="rollouts a point, at least")
+    command.add_argument("--policy", nargs="+", default=(), help="checkpoints, one a seed: answer "
+                         "what needs no training of its own (6, and part of 3)")
+    command.add_argument("--execute", type=int, default=50, help="steps done of each chunk")
+    command.add_argument("--estimate", action="store_true", help="only print runs and minutes")
+    command.set_defaults(run=run_lab_findings)
 
     room = known.add_parser("classroom", help="assignments, and their grading by nbgrader")
     known_room = room.add_subparsers(required=True, metavar="COMMAND")
@@ -289,6 +310,18 @@ def say_subtasks(args):
           f"{args.count} episodes")
     if args.out:
         save(args.out, rows)
+    return 0
+
+
+def run_lab_findings(args):
+    """Print how long it would take, or run what is asked for."""
+    from pi05lite.lab.findings import command
+
+    if args.estimate:
+        print(command.estimate(args.numbers, args.budget, args.seeds, args.count))
+        return 0
+    command.findings(args.numbers, args.data, args.out, args.runs, args.budget, args.seeds,
+                     args.count, args.policy, args.execute)
     return 0
 
 

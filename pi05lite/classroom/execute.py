@@ -119,10 +119,18 @@ class Limited(Execute):
                                            execution_count=content.get("execution_count")))
 
     def output(self, outs, msg, display_id, cell_index):
-        """Take an output in, as long as the cell has not printed too much."""
-        size = self.printed[cell_index] = self.printed.get(cell_index, 0) + len(str(msg["content"]))
-        if size > 1024 * self.output_kb and msg["msg_type"] != "error":
-            return None
+        """Take an output in, as long as the cell has not printed too much; the rest is cut.
+
+        What is printed in one go comes in one message, so a message is cut and not left out.
+        """
+        content, printed = msg["content"], self.printed.get(cell_index, 0)
+        room = 1024 * self.output_kb - printed
+        self.printed[cell_index] = printed + len(str(content))
+        if msg["msg_type"] != "error" and len(str(content)) > room:
+            if msg["msg_type"] != "stream" or room <= 0:
+                return None
+            content["text"] = (f"{content['text'][:room]}\n[cut here: a cell may print "
+                               f"{self.output_kb} KiB]\n")
         return super().output(outs, msg, display_id, cell_index)
 
     def _get_timeout(self, cell):

@@ -12,17 +12,20 @@ import torch
 from pi05lite.data.examples import Example
 from pi05lite.errors import ConfigError, say
 from pi05lite.homes.expert import Expert
+from pi05lite.homes.language import Subtask
 from pi05lite.homes.plan import plan
+from pi05lite.homes.robots import HZ
 
-HIGH = ("own", "none", "script")
+HIGH = ("own", "none", "script", "outsider")
+PATIENCE = 10  # seconds that an outsider gives each subtask
 
 
 class PolicyDriver:
     """A Policy, asked for all trials in one model call.
 
     high: where the subtask comes from: "own" (the policy's high level), "none" (the prompt is taken
-    for the subtask), "script" (what the scripted expert would do). seed: of the noise, which
-    depends on the trial alone, not on what runs beside it.
+    for the subtask), "script" (what the scripted expert would do), "outsider" (see there). seed: of
+    the noise, which depends on the trial alone, not on what runs beside it.
     """
 
     def __init__(self, policy, high="own", seed=0):
@@ -55,6 +58,8 @@ class PolicyDriver:
             elif self.high == "script":
                 task = plan(trial.episode) or trial.episode.first
                 trial.memory["subtask"] = trial.episode.usual.say(task)
+            elif self.high == "outsider":
+                trial.memory["subtask"] = trial.episode.usual.say(outsider(trial))
             elif age % self.policy.subtask_every == 0:
                 due.append((trial, o))
         said = self.say_subtasks([(o, trial.prompt) for trial, o in due])
@@ -78,6 +83,22 @@ class PolicyDriver:
         key = crc32(f"{self.seed} {trial.name} {trial.memory['age']}".encode())
         generator = torch.Generator().manual_seed(key)
         return torch.randn(c.horizon, c.action_size, generator=generator)
+
+
+def outsider(trial):
+    """The Subtask of one who knows the task and does not know the robot.
+
+    A list in good order, fetch and put each thing, a few seconds for each, then over again. It does
+    not look: that the robot must drive there first, or that a thing has slipped, it never says. It
+    stands for the outside language model of pi0.5's Fig. 13, which did look.
+    """
+    episode = trial.episode
+    todo = [task for g in episode.goals for task in (
+        Subtask("pick", g.thing), Subtask("put", g.thing, g.piece, g.drawer))]
+    if episode.stains:
+        todo.append(Subtask("wipe", piece=episode.wiped_piece))
+    todo = todo or [episode.first]
+    return todo[int(trial.steps / HZ // PATIENCE) % len(todo)]
 
 
 class ScriptedDriver:

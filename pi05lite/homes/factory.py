@@ -45,6 +45,7 @@ class Source:
     homes: int | None  # how many homes; None: one for each episode
     every: int = 25  # actions a picture
     voice: str = "usual"
+    split: str = "train"
 
 
 SOURCES = {s.name: s for s in (
@@ -64,15 +65,16 @@ SOURCES = {s.name: s for s in (
 
 
 def make(out, sources=tuple(SOURCES), episodes=600, seed=0, homes=None, size=64, every=None,
-         workers=None, video=False, photos=True, progress=True):
+         workers=None, video=False, photos=True, progress=True, split="train", first=None):
     """Write sources as datasets in folder `out`; returns their folders. A finished one stays.
 
     episodes: of all six sources together, each source gets its share; homes: in how many MM and VI
     are recorded; every: actions a picture (None: as each source has it); workers: processes (None:
     one a core); video: H.264 in place of exact pictures; photos: real photographs join WD where
-    they are on this machine.
+    they are on this machine. split, first: other homes than those for training, and the seed of the
+    first of them, to learn what training in the test homes themselves would give.
     """
-    plans = [_plan(name, episodes, homes, every) for name in sources]
+    plans = [_plan(name, episodes, homes, every, split, first) for name in sources]
     out = Path(out).expanduser()
     todo = [(s, n) for s, n in plans if not (out / s.name).exists()]
     for source, _ in todo:
@@ -88,7 +90,7 @@ def make(out, sources=tuple(SOURCES), episodes=600, seed=0, homes=None, size=64,
     return [out / source.name for source, _ in plans]
 
 
-def _plan(name, episodes, homes, every):
+def _plan(name, episodes, homes, every, split="train", first=None):
     """(source with its settings, number of episodes); raises DataError for what cannot be."""
     if name not in SOURCES:
         raise DataError(say("source", f"some of {tuple(SOURCES)}", repr(name), "name these"))
@@ -96,7 +98,9 @@ def _plan(name, episodes, homes, every):
         if value is not None and value < 1:
             raise DataError(say(f"number of {what}", "at least 1", value, "ask for more"))
     source = SOURCES[name]
-    changes = {"homes": homes if homes and name in ("MM", "VI") else source.homes}
+    changes = {"homes": homes if homes and name in ("MM", "VI") else source.homes, "split": split}
+    if first is not None:
+        changes["first"] = first
     if every and source.robot:
         changes["every"] = every
     source = Source(**asdict(source) | changes)
@@ -142,7 +146,7 @@ def _episode(source, i, size, seed):
     if not source.robot:
         return pictures(start + i, size=size)
     home = start + (int(draw.rng.integers(source.homes)) if source.homes else i)
-    request = Request(source.tasks[i % len(source.tasks)], home, "train", i, source.robot)
+    request = Request(source.tasks[i % len(source.tasks)], home, source.split, i, source.robot)
     voice = source.voice
     if voice == "mixed":
         voice = "episode" if draw.chance(0.3) else "usual"

@@ -79,11 +79,12 @@ class Comparison:
         """How to read the table."""
         first = self.results[0]
         seeds = sorted({r["seed"] for r in self.results})
-        several = "" if len(seeds) > 1 else " One seed: it says nothing of other starts."
+        several = ("[95 % intervals over seeds and trials, Student's t]; differences paired, at "
+                   "95 % for all comparisons together; * leaves out 0.")
+        one = ("One seed: [95 % intervals over trials] tell of these trained models. Whether an "
+               "architecture is better they cannot say: no *, more seeds.")
         return (f"Seeds {seeds}, on {first['device']}. Losses: training, the mean of the last "
-                "entries of the log. [95 % intervals over seeds and trials]; differences paired, "
-                "at 95 % for all comparisons together; * leaves out 0 with every seed on one side."
-                + several)
+                f"entries of the log. {several if len(seeds) > 1 else one}")
 
     def __str__(self):
         rows = self.rows()

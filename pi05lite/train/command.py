@@ -88,8 +88,12 @@ def quickest_precision():
     return "bf16-mixed" if any(has and has() for has in asked) else "32-true"
 
 
-def start(setup, data, folder, r):
-    """A new model whose tower and words know each other; kept in `folder` for the next time."""
+def start(setup, data, folder, r, shares=None, elsewhere=None):
+    """A new model whose tower and words know each other; kept in `folder` for the next time.
+
+    shares: source -> share of the pictures (None: LOOKED_AT, as far as it is in the folder `data`);
+    elsewhere: source -> another folder that holds it.
+    """
     torch.manual_seed(r.seed)
     c, text = setup.config, setup.processor.text
     model = Pi05(c)
@@ -102,9 +106,11 @@ def start(setup, data, folder, r):
         return model
     model.order(torch.tensor([text.encode(f" {i}")[0] for i in range(c.state_bins)]))
     model.order(torch.arange(*c.vocabulary.span("location")))
-    parts = {name: ThingsSource(open_home_data(data, name, c.vision.image_size), name=name)
-             for name in LOOKED_AT if (Path(data) / name).is_dir()}
-    mixture = Mixture(parts.values(), {name: LOOKED_AT[name] for name in parts}, r.seed)
+    shares = shares or {name: share for name, share in LOOKED_AT.items()
+                        if (Path(data) / name).is_dir()}
+    parts = [ThingsSource(open_home_data((elsewhere or {}).get(name, data), name,
+                                         c.vision.image_size), name=name) for name in shares]
+    mixture = Mixture(parts, shares, r.seed)
     look(model, text, mixture, r, folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.json").write_text(json.dumps(about))

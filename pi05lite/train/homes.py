@@ -36,17 +36,19 @@ ROBOTS = ("MM", "ME", "CE")  # whose statistics normalise what their robots sens
 
 
 def prepare(folder, config, stage="pretrain", shares=None, reweight=False, processor=None,
-            cache=None, seed=0):
+            cache=None, seed=0, actions=FastTokenizer, elsewhere=None):
     """Open the datasets of `pi05lite homes data` and build a Setup.
 
     shares: part -> share of the examples (None: those of the stage); reweight: go on without parts
     whose source is missing, the others sharing their place; processor: of the checkpoint that the
     stage starts from (None: tokenizers and statistics are made from the data). Raises DataError for
-    a missing source otherwise.
+    a missing source otherwise. actions: makes an action tokenizer from how many ids it may have
+    (None: no discrete actions); elsewhere: source -> another folder that holds it.
     """
     shares = dict(SHARES[stage] if shares is None else shares)
     names = list(dict.fromkeys(part.split("/")[0] for part in shares))
-    missing = [name for name in names if not (Path(folder) / name).is_dir()]
+    where = {name: (elsewhere or {}).get(name, folder) for name in names}
+    missing = [name for name in names if not (Path(where[name]) / name).is_dir()]
     if missing and not reweight:
         raise DataError(say(f"sources in {folder}", f"{names}", f"no {', no '.join(missing)}",
                             f"pi05lite homes data {folder}, or --reweight to share the place of "
@@ -57,7 +59,7 @@ def prepare(folder, config, stage="pretrain", shares=None, reweight=False, proce
         raise DataError(say(f"sources in {folder}", "at least one", "none",
                             f"pi05lite homes data {folder}"))
     size = config.vision.image_size
-    data = {name: open_home_data(folder, name, size, cache).prepare(progress=False)
+    data = {name: open_home_data(where[name], name, size, cache).prepare(progress=False)
             for name in names}
     robots = known_robots(data) if processor is None else {
         name: processor.robot(dataset.robot) for name, dataset in data.items() if name != "WD"}
@@ -65,8 +67,9 @@ def prepare(folder, config, stage="pretrain", shares=None, reweight=False, proce
     mixture = Mixture(sources, shares, seed)
     if processor is None:
         text = TextTokenizer.train(corpus(data), config.vocabulary.text)
-        actions = FastTokenizer(config.vocabulary.actions)
-        fit_actions(actions, [s for s in sources if s.name.endswith("/low")])
+        actions = actions and actions(config.vocabulary.actions)
+        if actions:
+            fit_actions(actions, [s for s in sources if s.name.endswith("/low")])
         unique = {robot.name: robot for robot in robots.values()}
         processor = Processor(config, text, actions, unique, mixture.names)
     else:

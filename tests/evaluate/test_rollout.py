@@ -97,6 +97,24 @@ def test_noise_belongs_to_the_trial_and_not_to_the_batch(home_policy, high):
     assert np.abs(other - together[0][0]).max() > 1e-3
 
 
+def test_an_outsider_goes_through_its_list_whatever_the_robot_does():
+    from pi05lite.evaluate.drivers import PATIENCE, outsider
+
+    (make,) = trials("long", 1)
+    trial, said = make(), []
+    goals = trial.episode.goals
+    for k in range(2 * len(goals) + 1):
+        trial.world.time = 50 * PATIENCE * k
+        said.append(outsider(trial))
+    assert [s.skill for s in said[:4]] == ["pick", "put", "pick", "put"]
+    assert said[0].thing == said[1].thing == goals[0].thing
+    assert said[2].thing == goals[1].thing
+    assert not trial.episode.stains and said[-1] == said[0]  # and over again
+    assert "go" not in {s.skill for s in said}
+    (make,) = trials("short", 1)
+    assert outsider(make()) == make().episode.first
+
+
 def test_an_unknown_high_level_is_refused(home_policy):
     with pytest.raises(ConfigError, match="high level"):
         PolicyDriver(home_policy, "guess")

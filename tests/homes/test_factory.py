@@ -185,6 +185,20 @@ def test_a_seed_gives_the_same_bytes_however_it_is_made(tmp_path):
     assert digest(tmp_path / "a") != digest(tmp_path / "c")
 
 
+def test_data_can_come_from_the_test_homes_on_purpose(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(factory, "record", lambda request, *a, **b: asked.append(request))
+    usual, _ = factory._plan("MM", 100, 3, None)
+    test, _ = factory._plan("MM", 100, 5, None, "new", 1_000_000)
+    for source in (usual, test):
+        for i in range(20):
+            factory._episode(source, i, 32, 0)
+    assert {(r.split, r.home) for r in asked[:20]} == {("train", h) for h in range(3)}
+    assert {(r.split, r.home) for r in asked[20:]} == {("new", 1_000_000 + h) for h in range(5)}
+    assert factory.SOURCES["MM"].split == "train" and factory.SOURCES["MM"].first == 0
+
+
+
 @pytest.mark.slow
 def test_processes_give_the_same_bytes(tmp_path):
     options = {"sources": ("ME", "WD"), "episodes": 24, "size": 16, "photos": False,

@@ -242,14 +242,83 @@ def test_jobs_run_in_other_processes_of_this_machine(tmp_path):
 # ---- statistics
 
 
-def test_a_difference_is_found_where_there_is_one_and_seldom_where_there_is_none():
-    rng = np.random.default_rng(0)
-    false = 0
-    for _ in range(60):
-        a, b = rng.normal(size=(2, 4, 40))
+def equal_pair(g, S, of_seeds, of_trials, single, N=40):
+    """Differences (S, N) of two equal variants: what seeds, trials and single runs do to them."""
+    return (of_seeds * g.normal(size=(S, 1)) + of_trials * g.normal(size=(1, N))
+            + single * g.normal(size=(S, N)))
+
+
+@pytest.mark.parametrize("S", [2, 3, 5])
+@pytest.mark.parametrize("spread", [(1, 0, 0), (1, 0, 1), (0, 0, 1), (0.3, 0, 1), (0, 1, 0.3),
+                                    (0.16, 1, 0.1)], ids=str)
+def test_equal_variants_are_told_apart_no_oftener_than_promised(S, spread):
+    """95 % intervals: at most 5 % false alarms, here up to 7 % for the luck of 1,000 tries."""
+    g = np.random.default_rng(S)
+    made = (equal_pair(g, S, *spread) for _ in range(1000))
+    assert sum(statistics.difference(d, np.zeros_like(d))[3] for d in made) <= 70
+
+
+def test_drawing_again_among_two_seeds_would_not_keep_that_promise():
+    """The rule that Student's t has replaced: what the test above must be able to find."""
+    g, false = np.random.default_rng(0), 0
+    for _ in range(300):
+        seeds = equal_pair(g, 2, 1, 0, 1).mean(axis=1)
+        low, high = np.quantile(g.choice(seeds, (500, 2)).mean(axis=1), [0.025, 0.975])
+        false += low > 0 or high < 0
+    assert false > 100
+
+
+@pytest.mark.parametrize("S, shift, least", [(3, 2.0, 0.5), (5, 1.0, 0.8), (10, 0.6, 0.8)])
+def test_real_differences_are_found_with_enough_seeds(S, shift, least):
+    g = np.random.default_rng(S)
+    pairs = [shift + equal_pair(g, S, 0.5, 0, 1) for _ in range(200)]
+    found = [statistics.difference(d, np.zeros_like(d)) for d in pairs]
+    assert np.mean([f[3] and f[1] > 0 for f in found]) > least
+
+
+def test_shares_are_held_too_and_a_clear_gap_is_found():
+    """Successes of 100 trials: 0.3 of all, other luck with each seed and trial; then 0.3 more."""
+    g, false, found = np.random.default_rng(1), 0, 0
+    for _ in range(300):
+        luck = 0.3 + 0.1 * g.normal(size=(2, 3, 1)) + 0.1 * g.normal(size=(1, 1, 100))
+        a, b = g.random((2, 3, 100)) < luck
         false += statistics.difference(a, b)[3]
-    assert false <= 9  # 5 % of 60 are 3
-    assert statistics.difference(a + 1.5, b)[3]
+        found += statistics.difference(g.random((3, 100)) < luck[0] + 0.4, b)[3]
+    assert false <= 24 and found > 180
+
+
+def test_one_seed_is_never_a_verdict_however_clear_its_trials():
+    a = np.random.default_rng(0).normal(5, 1, size=(1, 50))
+    mean, low, high, sure = statistics.difference(a, np.zeros((1, 50)))
+    assert low > 4 and not sure
+    row = {"name": "x", "seed": 0, "device": "cpu", "losses": {}, "values": {"m": [1.0, 2.0]}}
+    one = lab.Comparison([row]).note
+    two = lab.Comparison([row, row | {"seed": 1}]).note
+    assert "One seed" in one and "these trained models" in one and "no *" in one
+    assert "One seed" not in two and "Student" in two
+
+
+def test_one_number_a_seed_gives_the_paired_t_interval():
+    from scipy import stats
+
+    a, b = np.random.default_rng(0).normal(size=(2, 4, 1))
+    known = stats.ttest_rel(a[:, 0], b[:, 0]).confidence_interval(0.95)
+    assert statistics.difference(a, b)[1:3] == pytest.approx((known.low, known.high))
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 7, 30, 199])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99, 0.999])
+def test_students_t_is_that_of_scipy(df, level):
+    from scipy import stats
+
+    assert statistics.student(df, level) == pytest.approx(stats.t.ppf((1 + level) / 2, df))
+
+
+def test_trials_that_all_seeds_find_hard_are_in_the_interval():
+    """Seeds that agree to the last digit: what is left to chance is which trials were drawn."""
+    trials = np.random.default_rng(0).normal(size=30)
+    mean, low, high = statistics.interval(np.stack([trials, trials]))
+    assert (high - low) / 2 == pytest.approx(2.045 * trials.std(ddof=1) / 30**0.5, rel=1e-3)
 
 
 def test_seeds_that_disagree_are_never_significant():
@@ -268,6 +337,14 @@ def test_shares_of_one_seed_have_wilsons_interval():
     from pi05lite.evaluate.intervals import wilson
 
     assert statistics.interval([[1, 0, 1, 1]]) == (0.75, *wilson(3, 4))
+
+
+def test_shares_stay_within_bounds_and_no_success_at_all_is_no_certainty():
+    from pi05lite.evaluate.intervals import wilson
+
+    assert statistics.interval(np.zeros((2, 20))) == (0, *wilson(0, 20))
+    mean, low, high = statistics.interval([[0] * 20, [0] * 17 + [1] * 3])
+    assert low == 0 and 0.3 < high <= 1
 
 
 def test_other_trials_are_not_compared():
