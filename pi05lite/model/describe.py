@@ -125,10 +125,38 @@ def describe(config, device=None, text=None, steps=10, dtype=torch.bfloat16, bui
     return Description(tuple(parts), config, device, _title(model, config, text, steps, dtype))
 
 
-def _runs(model, text, dtype):
+def activations(model, text=None):
+    """Bytes that one training example leaves in each part for the way back: name -> bytes.
+
+    model: a Pi05 on the meta device, in the dtype that it computes in; text: text tokens (None: as
+    many as fit). What autograd keeps, weights left out, nothing computed again, one flow draw.
+    Attention is counted as the plain softmax that meta tensors take; a fused one keeps less.
+    """
+    text = model.config.max_tokens if text is None else text
+    with torch.device("meta"):
+        runs = _runs(model, text, model.embedding.weight.dtype, hidden=True)
+        return {name: _kept(call, model) for name, _, _, call, _ in runs}
+
+
+def _kept(call, model):
+    """Bytes of the tensors that autograd keeps of a call, each storage once, weights left out."""
+    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    kept = {}  # the storages themselves, so that none is freed and its address used again
+
+    def keep(x):
+        kept[x.untyped_storage()._cdata] = x.untyped_storage()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        result = call()  # noqa: F841  # holds the graph while it is counted
+    return sum(s.nbytes() for key, s in kept.items() if key not in weights)
+
+
+def _runs(model, text, dtype, hidden=False):
     """(name, modules, runs, call, numbers of keys and values read) of each part.
 
-    runs None: as often as there are flow steps.
+    runs None: as often as there are flow steps; hidden: with the VLM's hidden states, as in
+    training.
     """
     c, px = model.config, model.config.vision.image_size
     images = torch.empty(len(c.cameras), 3, px, px, dtype=dtype)
@@ -146,7 +174,7 @@ def _runs(model, text, dtype):
         ("picture tower", [model.vision.tower], 1, lambda: model.vision.patches(images), 0),
         ("projector", [model.vision.projector], 1, lambda: model.vision.projector(patches), 0),
         ("VLM", [model.vlm], 1,
-         lambda: model.vlm(x, bias, model.vlm.turn(layout.positions()), hidden=False), 0),
+         lambda: model.vlm(x, bias, model.vlm.turn(layout.positions()), hidden=hidden), 0),
         ("action expert", [model.expert], None,
          lambda: model.velocity(prefix, chunk, torch.empty(1)), cache),
     ]

@@ -7,7 +7,8 @@ import torch
 
 import pi05lite
 from pi05lite import config
-from pi05lite.model.describe import H200, Device, describe, measure_device
+from pi05lite.model.describe import H200, Device, activations, describe, measure_device
+from pi05lite.model.pi05 import Pi05
 
 
 def test_the_full_size_in_seconds_with_the_published_parts():
@@ -65,3 +66,19 @@ def test_more_steps_and_cameras_cost_more():
 def test_this_machine_can_be_measured():
     here = measure_device(seconds=0.1)
     assert here.flops > 1e8 and here.bandwidth > 1e8
+
+
+def test_what_training_keeps_is_counted_as_autograd_keeps_it():
+    c = config.nano()
+    with torch.device("meta"):
+        model = Pi05(c)
+    found = activations(model, text=20)
+    P = 2 * 4  # two cameras of four patches
+    assert found["projector"] == 4 * P * c.vision.width  # its input, for the weight's gradient
+    more = activations(model, text=40)
+    assert more["VLM"] > found["VLM"] and more["picture tower"] == found["picture tower"]
+    half = activations(model.to(torch.bfloat16), text=20)
+    assert half["projector"] == found["projector"] / 2 and half["VLM"] < found["VLM"]
+    model.vision.requires_grad_(False)
+    still = activations(model, text=20)
+    assert still["picture tower"] == still["projector"] == 0 < still["VLM"]
