@@ -90,3 +90,14 @@ def _decode_object(box_ids, label_ids, tokenizer, vocabulary):
     if not label or ";" in label or box[0] > box[2] or box[1] > box[3]:
         return None
     return label, box
+
+
+def iou(a, b):
+    """Shared area over joint area of two boxes (y_min, x_min, y_max, x_max): 0 apart, 1 the same.
+
+    Two boxes without area have 0.
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    shared = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
+    joint = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared
+    return float(shared / joint) if joint > 0 else 0.0

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi05lite.errors import DataError
-from pi05lite.tokens.boxes import box_text, decode_box, decode_boxes, encode_box, encode_boxes
+from pi05lite.tokens.boxes import (
+    box_text,
+    decode_box,
+    decode_boxes,
+    encode_box,
+    encode_boxes,
+    iou,
+)
 from pi05lite.tokens.text import TextTokenizer
 from pi05lite.tokens.vocabulary import EOS, PAD, Vocabulary
 
@@ -85,3 +92,11 @@ def test_bad_labels_and_ids_are_errors():
             encode_boxes([(label, ACE[1])], TEXT, IDS)
     with pytest.raises(DataError, match="location"):
         decode_box([0, 1, 2, 3], IDS)
+
+
+def test_iou():
+    a = (0.0, 0.0, 0.5, 1.0)
+    assert iou(a, a) == 1 and iou(a, (0.5, 0.0, 1.0, 1.0)) == 0
+    assert iou(a, (0.25, 0.0, 0.75, 1.0)) == iou((0.25, 0.0, 0.75, 1.0), a) == pytest.approx(1 / 3)
+    assert iou((0.0, 0.0, 0.1, 0.1), (0.5, 0.5, 0.9, 0.9)) == 0  # apart both ways
+    assert iou((0.2, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2)) == 0  # no area
