@@ -14,7 +14,9 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update"]
-INSIDE = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:")
+# JupyterLab shows a cell's own picture a moment before it has looked it up in the cell.
+WITHIN = "attachment:"
+INSIDE = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:", WITHIN)
 
 
 @contextmanager
@@ -29,7 +31,8 @@ def opened(address, scheme="light"):
         page.set_default_timeout(120_000)  # a browser that starts cold on a busy machine
         page.errors, page.outside = [], []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
+        page.on("console", lambda m: page.errors.append(f"{m.text} {m.location['url']}".strip())
+                if m.type == "error" and not m.location["url"].startswith(WITHIN) else None)
         page.on("request", lambda r: None if r.url.startswith(INSIDE)
                 else page.outside.append(r.url))
         page.goto(address if isinstance(address, str) else address.as_uri())
