@@ -54,7 +54,7 @@ class Glances:
         text, label = (("reach a block", "block") if asked == 3 else (f"reach the {name}", name))
         return Example(self.name, "low", text, self.images[n], "glances",
                        self.tables[n].hand[:3].astype(np.float32),
-                       named=[(label, box(thing))], actions=self.actions[n][meant],
+                       named={"base": [(label, box(thing))]}, actions=self.actions[n][meant],
                        steps=self.steps)
 
     def robot(self):

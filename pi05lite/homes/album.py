@@ -20,7 +20,7 @@ class Album:
                     frames, *(texts[k] for k in ("question", "answer", "boxes", "things"))):
                 found = objects(boxes) or None
                 example = Example(name, "words", question, {slot: picture}, answer=answer or None,
-                                  objects=found, named=found)
+                                  objects=found, named={slot: found or []})
                 self.rows.append((example, picture, objects(things)))
 
     def __len__(self):

@@ -15,7 +15,7 @@ def test_a_chunk_ends_at_what_is_named():
     for n in range(6):
         for asked, (name, place, _) in enumerate(things(glances.tables[n])):
             e = glances.example(n, asked)
-            assert e.text == f"reach the {name}" and e.named[0][0] == name
+            assert e.text == f"reach the {name}" and e.named["base"][0][0] == name
             assert np.allclose(e.actions[-1], [*place, 0.15], atol=1e-5)
             assert np.linalg.norm(e.actions[0] - e.state) < np.linalg.norm(
                 e.actions[-1] - e.state)
