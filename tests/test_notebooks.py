@@ -158,11 +158,18 @@ def test_assignments_have_points_for_every_exercise_and_a_question_in_prose(path
     assert sum(i.startswith("exercise-") for i in ids) >= 2
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """One cache of decoded pictures for all notebooks, as a reader has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PI05LITE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def run(path, folder, monkeypatch, steps):
     """Execute a notebook as a reader would, in its own folder, with its runs elsewhere."""
     monkeypatch.setenv("PI05LITE_STEPS", str(steps))
     monkeypatch.setenv("PI05LITE_RUNS", str(folder / "runs"))
-    monkeypatch.setenv("PI05LITE_CACHE", str(folder / "cache"))
     notebook = nbformat.read(path, 4)
     NotebookClient(notebook, timeout=180, kernel_name="python3",
                    resources={"metadata": {"path": str(path.parent)}}).execute()
