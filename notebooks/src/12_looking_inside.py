@@ -148,7 +148,8 @@ print(f"nearest to what was named: {right(policy):.0%} (by chance a third)")
 from pi05lite.trace import trace
 
 seeing = Observation("glances", moment.images, moment.state)
-seen = trace(policy, seeing, moment.text, truth=moment.actions, names=["x", "y", "height"], pad=24)
+seen = trace(policy, seeing, moment.text, truth=moment.actions, names=["x", "y", "height"], pad=24,
+             steps=3)
 for name in ("tau", "path", "velocity", "prefix_attention", "flow_attention"):
     print(f"{name:17} {getattr(seen, name).shape}")
 print("tokens of the prefix:", {part: seen.parts.count(part) for part in dict.fromkeys(seen.parts)})
