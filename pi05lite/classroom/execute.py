@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from math import ceil
 
 from jupyter_client.utils import ensure_async, run_sync
 from nbclient.exceptions import DeadKernelError
@@ -135,7 +136,7 @@ class Limited(Execute):
 
     def _get_timeout(self, cell):
         """The cell's limit, or what is left of the submission's."""
-        left = max(1, int(self.deadline - time.monotonic()))
+        left = max(1, ceil(self.deadline - time.monotonic()))
         return min(super()._get_timeout(cell) or left, left)
 
     async def async_start_new_kernel(self, **kwargs):
