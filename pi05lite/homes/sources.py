@@ -57,8 +57,7 @@ class WordsSource:
         found = objects(self.dataset.column(e, "boxes")[t]) or None
         return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
                        {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
-                       answer=answer, objects=found,
-                       named={self.slot: found or []})
+                       answer=answer, objects=found, named={self.slot: found or []})
 
 
 class ThingsSource:
@@ -101,7 +100,7 @@ def said(text, seen):
     """Those of [(label, box)] whose label a text says; of labels within labels the longest."""
     seen = [(label, box) for label, box in seen if f" {label} " in f" {text} "]
     return [(label, box) for label, box in seen
-            if not any(label != other and label in other for other, _ in seen)]
+            if not any(label != other and f" {label} " in f" {other} " for other, _ in seen)]
 
 
 def views(dataset):

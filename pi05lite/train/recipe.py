@@ -22,7 +22,7 @@ class Recipe:
     ema: float = 0.99  # share of the old average kept at each step
     alpha: float = 0.0  # weight of the flow loss; 0 leaves the expert untouched
     named: float = 0.0  # weight of saying, at a word of the prompt, where in the picture it is
-    aim: float = 0.0  # weight of looking there, by one head (see `pi05lite.train.aim`)
+    aim: float = 0.0  # weight of looking there, by a head a camera (see `pi05lite.train.aim`)
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     expert_rate: float = 1.0  # the expert's learning rate, times the others'
     expert_only: bool = False  # the VLM stays as it is, and only the flow is trained

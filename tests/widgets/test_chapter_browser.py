@@ -38,6 +38,12 @@ def differs(page, script, before):
     return page.evaluate(script)
 
 
+def whole(page):
+    """Wait until every cell has run; none may have failed."""
+    page.wait_for_function(DONE, timeout=300_000)
+    assert page.locator(ERRORS).count() == 0
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("chapter", ["12_looking_inside"], indirect=True)
@@ -69,8 +75,7 @@ def test_tokens_are_hovered_and_clicked_and_the_step_slides(chapter):
     page.keyboard.press("Home")
     differs(page, DRAWN, pictures)
 
-    page.wait_for_function(DONE, timeout=300_000)
-    assert page.locator(ERRORS).count() == 0
+    whole(page)
     assert page.errors == [] and page.outside == []
 
 
@@ -87,6 +92,5 @@ def test_the_first_slider_moves_noise_towards_the_data(chapter):
     rail.click(position={"x": rail.bounding_box()["width"] - 1, "y": 5})
     differs(page, PLOT, before)
 
-    page.wait_for_function(DONE, timeout=300_000)
-    assert page.locator(ERRORS).count() == 0
+    whole(page)
     assert set(page.errors) <= {"undefined"} and page.outside == []  # of plotly: test_browser.py

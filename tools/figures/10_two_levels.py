@@ -1,6 +1,7 @@
 """The picture at the head of chapter 10."""
 
 import plotly.graph_objects as go
+from figures.shapes import arrow, write
 
 from pi05lite.widgets import pictures
 
@@ -10,18 +11,6 @@ def box(figure, x0, x1, y, text, color, ink="white", high=4.4, size=13):
     figure.add_shape(type="rect", x0=x0, x1=x1, y0=y - high / 2, y1=y + high / 2,
                      fillcolor=color, line_width=0, layer="below")
     write(figure, (x0 + x1) / 2, y, text, ink, size)
-
-
-def write(figure, x, y, text, ink="#7a7a7a", size=13, anchor="center"):
-    """Words at (x, y)."""
-    figure.add_annotation(x=x, y=y, text=text, showarrow=False, xanchor=anchor,
-                          font=dict(color=ink, size=size))
-
-
-def arrow(figure, start, end, color="#7a7a7a"):
-    """An arrow between two points."""
-    figure.add_annotation(ax=start[0], ay=start[1], x=end[0], y=end[1], axref="x", ayref="y",
-                          showarrow=True, arrowhead=2, arrowwidth=1.5, arrowcolor=color, text="")
 
 
 def draw():
