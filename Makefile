@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+WORKERS := --numprocesses auto --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint bench notebooks assignments doctor clean
@@ -23,7 +24,7 @@ lab: $(STAMP)  ## set up, then open JupyterLab on the first notebook
 test: $(STAMP)  ## set up, then run the tests, fast ones first; ARGS="-k masks" goes to pytest
 	@fast=0; $(PYTEST) -m "not slow" $(ARGS) || fast=$$?; \
 	[ $$fast -eq 0 ] || [ $$fast -eq 5 ] || exit $$fast; \
-	slow=0; $(PYTEST) -m slow $(ARGS) || slow=$$?; \
+	slow=0; $(PYTEST) -m slow $(WORKERS) $(ARGS) || slow=$$?; \
 	[ $$slow -eq 0 ] || { [ $$slow -eq 5 ] && [ $$fast -eq 0 ]; } || exit $$slow
 
 lint: $(STAMP)  ## check the style of the code

@@ -9,6 +9,24 @@ import pytest
 import pi05lite  # noqa: F401  # first: it lets torchvision import next to a CPU-only torch
 
 
+def pytest_configure():
+    """Each of several workers, and what it starts, takes its share of the cores."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    if workers > 1:
+        import torch
+
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // workers)))
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests stay on one worker, for what they share; notebooks share nothing."""
+    for item in items:
+        if item.path.name != "test_notebooks.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of real robot subsets named by PI05LITE_DATA; skips where there is none."""

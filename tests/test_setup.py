@@ -150,7 +150,8 @@ def test_a_changed_list_installs_again_torch_first(project, changed):
 def test_fast_tests_run_before_slow_ones_and_failures_count(project, fast, slow, passes):
     done, log = make(project, "test", "ARGS=-k masks", FAST=fast, SLOW=slow)
     assert (done.returncode == 0) is passes
-    expected = ["-m pytest -m not slow -k masks", "-m pytest -m slow -k masks"]
+    workers = "--numprocesses auto --maxprocesses 8 --dist loadgroup"
+    expected = ["-m pytest -m not slow -k masks", f"-m pytest -m slow {workers} -k masks"]
     assert log == (expected[:1] if fast == 1 else expected)
 
 

@@ -468,7 +468,7 @@ print(len(head), "tensors,", sum(np.prod(x["shape"], dtype=int) for x in head.va
 # %% [markdown]
 # Loading compares names and shapes before it copies anything, then copies **64 MB at a time**, each piece turned into
 # the type that you ask for. So nothing is held twice: a random checkpoint of the full size, 7.23 GB in bf16, loaded within
-# 7.08 GB of memory for 6.71 GB of weights (README; `PI05LITE_FULL_SIZE=1 make test ARGS="-s -k full_size"` does it again).
+# 7.08 GB of memory for 6.71 GB of weights (README; `PI05LITE_FULL_SIZE=1 make test ARGS="-n0 -s -k full_size"` does it again).
 
 # %%
 again = pi05lite.load_openpi(OUT / "nano", config.nano()).eval()

@@ -1,4 +1,4 @@
-"""The full 3.35 B parameters, on request: PI05LITE_FULL_SIZE=1 make test ARGS="-s -k full_size"
+"""The full 3.35 B parameters, on request: PI05LITE_FULL_SIZE=1 make test ARGS="-n0 -s -k full_size"
 
 Writes a random bfloat16 checkpoint of about 7 GB in openpi's layout, loads it in a process of its
 own and samples one chunk from three cameras; prints peak memory and times. Needs 8 GB of memory.
