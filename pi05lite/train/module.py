@@ -8,6 +8,7 @@ numbers, so the mean over all is not the mean of their means: sums and counts ar
 """
 
 import math
+from contextlib import nullcontext
 
 import lightning.pytorch as pl
 import torch
@@ -19,6 +20,8 @@ from pi05lite.tokens.kind import Kind
 from pi05lite.train.aim import aim_error, names, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
+from pi05lite.train.listen import listen_error, listening
+from pi05lite.train.tell import check_room, tell_error
 
 
 class TrainingModule(pl.LightningModule):
@@ -29,6 +32,8 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, model, recipe, sources):
         super().__init__()
         self.model, self.recipe, self.source_names = model, recipe, list(sources)
+        if recipe.tell > 0 or recipe.listen > 0:
+            check_room(model.config)
         self.strict_loading = recipe.lora is None  # checkpoints of adapters leave the rest out
 
     def state_dict(self, *args, **options):
@@ -56,7 +61,8 @@ class TrainingModule(pl.LightningModule):
     def weight(self, name):
         """How much a term counts in the loss; losses per source are only for the log."""
         return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha,
-                "named": self.recipe.named, "aim": self.recipe.aim}.get(name, 0.0)
+                "named": self.recipe.named, "aim": self.recipe.aim, "tell": self.recipe.tell,
+                "listen": self.recipe.listen}.get(name, 0.0)
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
@@ -73,8 +79,9 @@ class TrainingModule(pl.LightningModule):
     def terms_of(self, batch, draws):
         """The terms of rows that go through the model together."""
         if self.recipe.expert_only:
+            batch = batch.without_action_tokens()
             with torch.no_grad():
-                prefix = self.model.prefix(batch.without_action_tokens(), hidden=False)
+                prefix = self.model.prefix(batch, hidden=False)
             return self.flow_errors(prefix, batch, draws)
         if self.recipe.aim > 0:
             with queries_of(self.model, batch) as notes:
@@ -91,6 +98,9 @@ class TrainingModule(pl.LightningModule):
         if self.recipe.aim > 0:
             error = aim_error(self.model, batch, prefix, notes["q"])
             out["aim"] = error.sum(), error.new_tensor(len(error))
+        if self.recipe.tell > 0:
+            error = tell_error(self.model, batch, prefix)
+            out["tell"] = error.sum(), error.new_tensor(len(error))
         if self.recipe.alpha > 0:
             out |= self.flow_errors(prefix, batch, draws)
         for i, name in enumerate(self.source_names):
@@ -120,17 +130,23 @@ class TrainingModule(pl.LightningModule):
         if not rows.any():
             if not self.sharded:
                 nothing = batch.actions.new_zeros(()), rows.sum()
-                return {"flow": nothing, **{f"flow/{name}": nothing for name in self.source_names}}
+                flows = [f"flow/{name}" for name in self.source_names]
+                return dict.fromkeys(["flow", *["listen"] * (r.listen > 0), *flows], nothing)
             rows[0] = True  # its mask is empty, so it adds 0
         noise = tau = None
         if draws is not None:
             noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws,
                                                  self.model.objective.times)
             noise, tau = noise.to(batch.actions), tau.to(batch.actions.device)
-        mask, source = batch.action_mask[rows], batch.source[rows]
-        error = self.model.flow_losses(prefix.select(rows), batch.actions[rows], mask,
-                                       r.flow_draws, r.insulate, noise=noise, tau=tau)
+        batch, prefix = batch[rows], prefix.select(rows)
+        mask, source = batch.action_mask, batch.source
+        with listening(self.model) if r.listen > 0 else nullcontext() as notes:
+            error = self.model.flow_losses(prefix, batch.actions, mask, r.flow_draws, r.insulate,
+                                           noise=noise, tau=tau)
         out = {"flow": (error.sum(), mask.sum() * r.flow_draws)}
+        if r.listen > 0:
+            apart = listen_error(batch, notes["weights"])
+            out["listen"] = apart.sum(), apart.new_tensor(apart.numel())
         of_each = error.detach().view(len(mask), -1).sum(1)
         for i, name in enumerate(self.source_names):
             mine = source == i

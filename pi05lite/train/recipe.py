@@ -23,6 +23,8 @@ class Recipe:
     alpha: float = 0.0  # weight of the flow loss; 0 leaves the expert untouched
     named: float = 0.0  # weight of saying, at a word of the prompt, where in the picture it is
     aim: float = 0.0  # weight of looking there, by a head a camera (see `pi05lite.train.aim`)
+    tell: float = 0.0  # weight of its value telling the expert where it is (`...train.tell`)
+    listen: float = 0.0  # weight of the expert's looking at names (`pi05lite.train.listen`)
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     expert_rate: float = 1.0  # the expert's learning rate, times the others'
     expert_only: bool = False  # the VLM stays as it is, and only the flow is trained
@@ -67,7 +69,8 @@ def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
     20 minutes on two CPU cores that had other work too.
     """
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, save_every=300)
+                  blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, tell=1.0,
+                  save_every=300)
 
 
 def home_expert(steps=1500, batch_size=16, learning_rate=5e-3):
@@ -77,8 +80,8 @@ def home_expert(steps=1500, batch_size=16, learning_rate=5e-3):
     CPU cores.
     """
     return Recipe("expert", steps, batch_size, learning_rate, warmup=50, weight_decay=0.01,
-                  blur=0.01, ema=0.99, move=False, alpha=1.0, flow_draws=8, expert_only=True,
-                  new_expert=True, save_every=500)
+                  blur=0.01, ema=0.99, move=False, alpha=1.0, listen=0.1, flow_draws=8,
+                  expert_only=True, new_expert=True, save_every=500)
 
 
 def home_posttrain(steps=8000, batch_size=16, learning_rate=7e-4):
@@ -89,8 +92,8 @@ def home_posttrain(steps=8000, batch_size=16, learning_rate=7e-4):
     (data/results/homes_log.md).
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, alpha=10.0, flow_draws=8,
-                  expert_rate=4.0, save_every=500)
+                  blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, tell=1.0, listen=1.0,
+                  alpha=10.0, flow_draws=8, expert_rate=4.0, save_every=500)
 
 
 def finetune(steps=30_000, batch_size=32, learning_rate=2.5e-5, lora=(16, 32)):

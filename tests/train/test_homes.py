@@ -13,6 +13,7 @@ from pi05lite.data.mixture import Mixture
 from pi05lite.errors import ConfigError, DataError
 from pi05lite.homes import factory
 from pi05lite.homes.sources import ThingsSource, open_home_data
+from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import load
 from pi05lite.tokens.kind import Kind
@@ -20,8 +21,10 @@ from pi05lite.train import command, homes, recipe
 from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
+from pi05lite.train.listen import listen_error, listening
 from pi05lite.train.look import Views, covered, look, points_right
 from pi05lite.train.module import TrainingModule, sides_loss
+from pi05lite.train.tell import NUMBERS, check_room, middle_and_size, tell_error
 
 # As they are before a test puts smaller ones in their place.
 HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
@@ -30,7 +33,7 @@ HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
 
 def small():
     """The shape of the homes model, as small as it goes."""
-    sizes = dict(depth=2, heads=4, kv_heads=1, head_dim=8)
+    sizes = dict(depth=3, heads=4, kv_heads=1, head_dim=16)
     c = HOMES()
     return replace(
         c, vision=replace(c.vision, image_size=32, width=32, depth=1, heads=2, mlp=64,
@@ -317,3 +320,106 @@ def test_aiming_teaches_the_head_where_to_look(setup):
         optimizer.step()
         errors.append(losses["aim"].item())
     assert errors[-1] < 0.4 * errors[0]
+
+
+def robots(setup, rows=24):
+    """The rows of a batch that have actions, without action tokens."""
+    batch = setup.processor.collate([setup.mixture[i] for i in range(rows)])
+    return batch[batch.action_mask.flatten(1).any(1)].without_action_tokens()
+
+
+def test_a_name_tells_where_its_thing_is_by_the_first_numbers_of_its_value(setup):
+    """Written out for each name and camera, in a model whose values are set by hand."""
+    torch.manual_seed(0)
+    model, batch = Pi05(setup.config), robots(setup)
+    part = max((p for _, p in batch.parts()), key=lambda p: int(p.image_mask[0].sum()))
+    prefix = model.prefix(part)
+    values, error = prefix.cache[LAYER + 1][1], []
+    pictures = values.shape[2] - part.tokens.shape[1]
+    for row, place in names(part).any(-1).nonzero().tolist():
+        told = values[row, 0, pictures + place]
+        for camera in part.image_mask[row].nonzero()[:, 0].tolist():
+            logit, *numbers = told[NUMBERS * camera:NUMBERS * (camera + 1)]
+            y0, x0, y1, x1 = part.places[row, place, camera].tolist()
+            if y0 < 0:
+                error.append(torch.nn.functional.softplus(logit))
+                continue
+            middle, size = ((y0 + y1 + 1) / 64 - 1, (x0 + x1 + 1) / 64 - 1), ((y1 - y0) / 32,
+                                                                              (x1 - x0) / 32)
+            error.append(torch.nn.functional.softplus(-logit) + sum(
+                abs(a - b) for a, b in zip(numbers, (*middle, *size))))
+    found = tell_error(model, part, prefix)
+    assert len(found) > 4 and torch.allclose(found, torch.stack(error), atol=1e-5)
+
+
+def test_a_box_is_told_as_middle_and_size():
+    whole, corner = middle_and_size(torch.tensor([[0, 0, 63, 63], [0, 32, 0, 33]]), 64)
+    assert torch.allclose(whole, torch.tensor([0, 0, 63 / 32, 63 / 32]))
+    assert torch.allclose(corner, torch.tensor([-1 + 1 / 64, 1 / 32, 0, 1 / 32]))
+
+
+@pytest.mark.parametrize("change", [dict(depth=2), dict(head_dim=14)])
+def test_a_model_without_room_to_tell_places_is_refused(change):
+    c = small()
+    check_room(c)
+    c = replace(c, vlm=replace(c.vlm, **change), expert=replace(c.expert, **change))
+    with pytest.raises(ConfigError, match=r"(?s)at least 3 layers and heads of 15.*tell=0"):
+        TrainingModule(Pi05(c), HOME_PRETRAIN(), [])
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_listening_hears_the_weights_that_the_experts_heads_really_give(setup, kv_heads):
+    torch.manual_seed(0)
+    c = setup.config
+    c = replace(c, vlm=replace(c.vlm, kv_heads=kv_heads),
+                expert=replace(c.expert, kv_heads=kv_heads))
+    model, record = Pi05(c), []
+    (_, part), *_ = robots(setup).parts()
+    prefix = model.prefix(part)
+    with torch.no_grad(), listening(model) as notes:
+        x, tau = torch.randn(len(part), c.horizon, c.action_size), torch.rand(len(part))
+        model.velocity(prefix, x, tau, record)
+    real = record[LAYER + 1]["attention"][:, :2, :, :prefix.valid.shape[1]]  # (B, 2, S, T)
+    heard = notes["weights"].exp().transpose(1, 2)
+    # What the heads give to the actions themselves is left out of what is heard.
+    assert torch.allclose(heard, real / real.sum(-1, keepdim=True), atol=1e-5)
+    assert not model.expert.transformer.layers[LAYER + 1].attention._forward_pre_hooks
+
+
+def test_listening_is_to_the_first_and_the_last_name_of_a_prompt():
+    """Two rows of two draws; the first row names things at places 1 and 3, the second nothing."""
+    places = torch.full((2, 5, 3, 4), -1)
+    places[0, 1, 2], places[0, 3, 0] = torch.tensor([1, 1, 2, 2]), torch.tensor([1, 1, 2, 2])
+    batch = Batch(None, torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 5), None, None,
+                  places=places)
+    weights = torch.randn(4, 6, 2, 7 + 5)  # 7 places of pictures in front
+    found = listen_error(batch, weights)
+    assert torch.equal(found, torch.stack([-weights[:2, :, 0, 8], -weights[:2, :, 1, 10]], -1))
+
+
+def test_telling_and_listening_are_learnt(setup):
+    """On one batch, with the weight of each alone, the error falls to a fraction."""
+    batch = robots(setup, rows=16)
+    for name in ("tell", "listen"):
+        torch.manual_seed(0)
+        r = replace(HOME_POSTTRAIN(steps=40), augment=False)
+        module = TrainingModule(Pi05(setup.config), r, setup.mixture.names)
+        module.weight = lambda term, name=name: float(term == name)
+        optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
+        errors = []
+        for _ in range(40):
+            losses = module.losses(batch)
+            optimizer.zero_grad()
+            losses["loss"].backward()
+            optimizer.step()
+            errors.append(losses[name].item())
+        assert errors[-1] < 0.5 * errors[0], name
+
+
+def test_the_expert_alone_listens_and_leaves_the_rest_as_it_is(setup):
+    torch.manual_seed(0)
+    module = TrainingModule(Pi05(setup.config), HOME_EXPERT(steps=2), setup.mixture.names)
+    losses = module.losses(setup.processor.collate([setup.mixture[i] for i in range(16)]))
+    losses["loss"].backward()
+    assert losses["listen"] > 0 and {"flow", "listen"} <= losses.keys()
+    assert all(p.grad is None for p in module.model.vlm.parameters())
