@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -140,9 +141,7 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
         devices=devices, num_nodes=num_nodes, strategy=strategy_of(strategy, devices, num_nodes),
         **{"accelerator": "auto", **trainer})
     check_devices(runner, recipe)
-    with warnings.catch_warnings():
-        for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
-            warnings.filterwarnings("ignore", f".*{text}.*")
+    with hushed():
         training = module(model, recipe, mixture.names)
         training.sharded = isinstance(runner.strategy, Sharded)
         data = BatchesFromStep(mixture, processor, recipe, workers)
@@ -212,6 +211,15 @@ def quiet():
     """Keep Lightning's notes on devices and tips out of notebooks."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def hushed():
+    """Without Lightning's warnings about what is meant here."""
+    with warnings.catch_warnings():
+        for text in ("does not have many workers", "exists and is not empty", "LeafSpec"):
+            warnings.filterwarnings("ignore", f".*{text}.*")
+        yield
 
 
 def describe(folder, model, processor, recipe):

@@ -20,7 +20,7 @@ from pi05lite.data.images import to_float
 from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
-from pi05lite.train.fit import quiet
+from pi05lite.train.fit import hushed, quiet
 from pi05lite.train.module import optimizer_of, sides_loss
 
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
@@ -132,7 +132,8 @@ def look(model, text, mixture, recipe, out, progress=True):
         callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
         enable_progress_bar=progress, enable_checkpointing=False, enable_model_summary=False)
     model.train()
-    runner.fit(Looking(model, recipe), DataLoader(views, batch_size=None))
+    with hushed():
+        runner.fit(Looking(model, recipe), DataLoader(views, batch_size=None))
 
 
 @torch.no_grad()

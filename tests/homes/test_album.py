@@ -19,3 +19,11 @@ def test_an_album_gives_examples_and_what_is_in_them():
 def test_a_home_is_the_same_every_time_and_unlike_the_next():
     one, again, other = (Album(1, first, 3, 32).seen(0)[0] for first in (7, 7, 8))
     assert np.array_equal(one, again) and not np.array_equal(one, other)
+
+
+def test_the_same_views_can_be_drawn_in_another_home():
+    here = Album(3, 7, 4, 32, home=lambda seed: 7)
+    own, there = Album(1, 7, 4, 32), Album(1, 8, 4, 32, home=lambda seed: 7)
+    assert np.array_equal(here.seen(0)[0], own.seen(0)[0])  # visit 7 to home 7
+    assert np.array_equal(here.seen(4)[0], there.seen(0)[0])  # visit 8 to home 7
+    assert not np.array_equal(here.seen(4)[0], Album(1, 8, 4, 32).seen(0)[0])
