@@ -56,6 +56,7 @@ class Config:
     action_size: int = 32  # A, smaller robots are padded to it
     # A deviations of the normalised actions: the flow's noise gets the same; None: 1 (as pi0.5).
     action_spread: tuple[float, ...] | None = None
+    steps_per_token: int = 1  # of a chunk, in one token of the expert; more: fewer tokens (pi0.5: 1)
     state_bins: int = 256
     max_tokens: int = 200  # text places: prompt with state, answer, action tokens
     tau_alpha: float = 1.5  # tau = tau_max (1 - u), u ~ Beta(tau_alpha, tau_beta); pi0.5 appendix
@@ -79,6 +80,9 @@ class Config:
             raise ConfigError(say("action_spread", f"{self.action_size} numbers above 0, one for "
                                   "each action number", spread, "give the deviation of each, or "
                                   "None"))
+        if self.steps_per_token < 1 or self.horizon % self.steps_per_token:
+            raise ConfigError(say("steps_per_token", f"a divisor of horizon = {self.horizon}",
+                                  self.steps_per_token, "choose one, 1 as in pi0.5"))
         if vlm.head_dim % 2:
             raise ConfigError(say("vlm.head_dim", "an even number (RoPE turns pairs)",
                                   vlm.head_dim, "choose an even head_dim"))
@@ -151,7 +155,7 @@ def homes() -> Config:
         vlm=TransformerConfig(width=128, mlp=512, **sizes),
         expert=TransformerConfig(width=96, mlp=384, **sizes),
         vocabulary=Vocabulary(text=2048, actions=1024, locations=64),
-        horizon=50, action_size=8, max_tokens=128)
+        horizon=50, action_size=8, steps_per_token=5, max_tokens=128)
 
 
 def small() -> Config:

@@ -85,6 +85,13 @@ def test_a_spread_is_kept_and_must_fit_the_actions():
             dataclasses.replace(c, action_spread=wrong)
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 3, 11])
+def test_tokens_hold_whole_parts_of_the_chunk(wrong):
+    assert dataclasses.replace(config.nano(), steps_per_token=5).steps_per_token == 5
+    with pytest.raises(ConfigError, match="a divisor of horizon = 10"):
+        dataclasses.replace(config.nano(), steps_per_token=wrong)
+
+
 def test_a_config_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.nano().horizon = 3

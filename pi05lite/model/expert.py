@@ -70,23 +70,24 @@ class ActionExpert(nn.Module):
     def __init__(self, config, time=AdaptiveTime, state_token=False, attention=Attention,
                  feed_forward=FeedForward):
         super().__init__()
-        c = config.expert
+        c, self.steps = config.expert, config.steps_per_token
         self.state_in = Linear(config.action_size, c.width) if state_token else None
-        self.action_in = Linear(config.action_size, c.width)
+        self.action_in = Linear(self.steps * config.action_size, c.width)
         self.time = time(c.width)
         self.transformer = Transformer(c, config.theta, c.width, time.norm, attention,
                                        feed_forward)
-        self.action_out = Linear(c.width, config.action_size)
+        self.action_out = Linear(c.width, self.steps * config.action_size)
 
     def kinds(self, horizon):
         """The kinds of its tokens for a chunk of `horizon` steps, a list of S."""
-        return [Kind.STATE] * (self.state_in is not None) + [Kind.FLOW] * horizon
+        return [Kind.STATE] * (self.state_in is not None) + [Kind.FLOW] * (horizon // self.steps)
 
     def embed(self, x, tau, state=None):
         """x (B, H, A), tau (B,), state (B, A) -> tokens (B, S, D') and the norms' condition."""
         kind = self.action_in.weight.dtype
         wave = time_embedding(tau, self.action_in.out_features).to(kind)
-        tokens, condition = self.time(self.action_in(x.to(kind)), wave)
+        together = x.unflatten(1, (-1, self.steps)).flatten(2)  # (B, tokens, steps A)
+        tokens, condition = self.time(self.action_in(together.to(kind)), wave)
         if self.state_in is not None:
             if state is None:
                 raise ConfigError(say("batch.state", "(B, A), since this expert has a state token",
@@ -100,7 +101,8 @@ class ActionExpert(nn.Module):
         tokens, condition = self.embed(x, tau, context.state)
         hidden, _ = self.transformer(tokens, context.bias, context.turn, context.past, condition,
                                      record)
-        return self.action_out(hidden[:, -x.shape[1]:]).to(x.dtype)
+        out = self.action_out(hidden[:, -x.shape[1] // self.steps:])  # (B, tokens, steps A)
+        return out.unflatten(2, (self.steps, -1)).flatten(1, 2).to(x.dtype)
 
 
 Pi0Expert = partial(ActionExpert, time=MixedTime, state_token=True)  # Pi05(config, expert=...)

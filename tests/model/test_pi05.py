@@ -234,6 +234,24 @@ def test_expert_starts_as_the_identity_with_an_open_way_for_the_gradient(batch, 
     assert (gates[:-1].abs().sum(dim=(1, 2)) > 0).all()  # the last norm's gate is not used
 
 
+def test_a_token_may_hold_several_steps_in_their_order(batch, noise):
+    torch.manual_seed(0)
+    one = Pi05(config.nano())
+    model = Pi05(dataclasses.replace(one.config, steps_per_token=5)).eval()
+    assert one.expert.kinds(10) == [Kind.FLOW] * 10 and model.expert.kinds(10) == [Kind.FLOW] * 2
+    prefix, record = model.prefix(batch), []
+    assert model.context(prefix, 10).bias.shape[2] == 2
+    velocity = model.velocity(prefix, noise, TAU, record)
+    # The layers start as the identity, so a token knows its own steps alone.
+    first, second = record[0]["input"].unbind(1)
+    for token, steps in ((first, noise[:, :5]), (second, noise[:, 5:])):
+        close(token, model.expert.action_in(torch.cat(steps.unbind(1), dim=-1)))
+    said = model.expert.action_out(torch.nn.functional.rms_norm(second, second.shape[-1:]))
+    close(velocity[:, 7], said[:, 16:24])
+    assert velocity.shape == noise.shape
+    assert model.sample(batch, 3)[-1].shape == noise.shape
+
+
 def test_image_tokens_are_not_scaled_and_text_is(awake, batch):
     images, _ = awake.embed_images(batch.images, batch.image_mask)
     P = awake.vision.tokens_per_image(28)
