@@ -56,7 +56,7 @@ class Config:
     action_size: int = 32  # A, smaller robots are padded to it
     # A deviations of the normalised actions: the flow's noise gets the same; None: 1 (as pi0.5).
     action_spread: tuple[float, ...] | None = None
-    steps_per_token: int = 1  # of a chunk, in one token of the expert; more: fewer tokens (pi0.5: 1)
+    steps_per_token: int = 1  # of a chunk, in each token of the expert (1 in pi0.5)
     state_bins: int = 256
     max_tokens: int = 200  # text places: prompt with state, answer, action tokens
     tau_alpha: float = 1.5  # tau = tau_max (1 - u), u ~ Beta(tau_alpha, tau_beta); pi0.5 appendix

@@ -77,7 +77,7 @@ def home_expert(steps=1500, batch_size=16, learning_rate=5e-3):
     """The expert from random weights on the VLM as it is: post-training begins with it.
 
     It learns several times as fast alone, at a rate that the VLM would not bear. 7.3 minutes on two
-    CPU cores.
+    CPU cores with a token for each step of a chunk; with one for five, as now, not timed yet.
     """
     return Recipe("expert", steps, batch_size, learning_rate, warmup=50, weight_decay=0.01,
                   blur=0.01, ema=0.99, move=False, alpha=1.0, listen=0.1, flow_draws=8,
@@ -87,9 +87,9 @@ def home_expert(steps=1500, batch_size=16, learning_rate=5e-3):
 def home_posttrain(steps=8000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
-    Some 95 minutes on two CPU cores at the 0.7 s a step that were measured; never run as one. A run
-    of 1,500 and then 4,000 steps did 35 % [29, 42] of 200 short skills in new homes
-    (data/results/homes_log.md).
+    Some 95 minutes on two CPU cores at the 0.7 s a step that were measured with a token for each
+    step of a chunk; never run as one. A run of 1,500 and then 4,000 steps, without `tell` and
+    `listen`, did 35 % [29, 42] of 200 short skills in new homes (data/results/homes_log.md).
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, tell=1.0, listen=1.0,
