@@ -67,7 +67,7 @@ def test_pretraining_leaves_the_expert_alone(tmp_path):
 def test_the_expert_alone_leaves_the_rest_alone(tmp_path):
     model, processor, mixture = toy.parts()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    r = replace(recipe.home_expert(60, 16), save_every=1000, augment=False)
+    r = replace(recipe.home_expert(60, 16), save_every=1000, augment=False, listen=0.0)
     fit(model, processor, mixture, r, tmp_path, progress=False, tensorboard=False)
     after = model.state_dict()
     theirs = [k for k in before if k.startswith("expert.")]
