@@ -66,7 +66,7 @@ def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
     """Pre-training on five sources of the homes (see `pi05lite.train.homes`).
 
-    20 minutes on two CPU cores that had other work too.
+    20 minutes on two CPU cores that had other work too, before it had `tell`.
     """
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, tell=1.0,

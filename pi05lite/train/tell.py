@@ -16,7 +16,7 @@ NUMBERS = 5  # of each camera: seen, middle down and along, height, width
 
 
 def tell_error(model, batch, prefix):
-    """What the values of names tell wrongly (M', ), for M' pairs of a name and a camera.
+    """How wrong the values of names are: (R,), for R pairs of a name and a camera.
 
     Cross-entropy of "seen", and, where it is, the sum of |error| of the box, picture = [-1, 1].
     """
@@ -41,11 +41,11 @@ def middle_and_size(bins, count):
 
 
 def check_room(config):
-    """Raise ConfigError where a model has no layer or no numbers to tell places in."""
+    """Raise ConfigError where a model has no layer or no numbers to tell places in, or to hear."""
     need = NUMBERS * len(config.cameras)
     c = config.vlm
     if c.depth < LAYER + 2 or c.head_dim < need:
         raise ConfigError(say("config.vlm", f"at least {LAYER + 2} layers and heads of {need}, "
-                              "since the recipe's `tell` is above 0",
+                              "since the recipe's `tell` or `listen` is above 0",
                               f"{c.depth} layers, heads of {c.head_dim}",
-                              "a larger model, or a recipe with tell=0"))
+                              "a larger model, or a recipe with tell=0 and listen=0"))

@@ -235,9 +235,9 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
                         lambda steps=20: replace(HOME_EXPERT(steps, 8), save_every=10, warmup=2))
     before, after = str(tmp_path / "pre"), str(tmp_path / "post")
     train = ["train", "pretrain", "--data", str(data), "--out", before]
-    assert cli.main([*train, "--steps", "10", "120", "--precision", "32-true"]) == 0
+    assert cli.main([*train, "--steps", "10", "200", "--precision", "32-true"]) == 0
     losses = [value for _, value in history(before)["text"]]
-    assert np.mean(losses[-3:]) < losses[0] - 0.5
+    assert losses[-1] < losses[0] - 1
     train = ["train", "posttrain", "--data", str(data), "--out", after, "--from", before]
     assert cli.main([*train, "--steps", "20", "40", "--evaluate-every", "40",
                      "--precision", "32-true"]) == 0
@@ -304,21 +304,25 @@ def test_a_box_is_shown_by_the_patches_that_share_most_with_it():
     assert whole.all()
 
 
-def test_aiming_teaches_the_head_where_to_look(setup):
-    """On one batch, with the weight of the aim alone, its error falls to a fraction."""
-    torch.manual_seed(0)
-    r = replace(HOME_PRETRAIN(steps=40), named=0.0, augment=False)
-    module = TrainingModule(Pi05(setup.config), r, [])
-    batch = setup.processor.collate([setup.mixture[i] for i in range(8)])
-    module.weight = lambda name: float(name == "aim")
-    optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
-    errors = []
-    for _ in range(40):
+def learnt_alone(module, batch, name, steps=40):
+    """A term's value at each of some steps on one batch, where it alone has weight."""
+    module.weight = lambda term: float(term == name)
+    optimizer, values = torch.optim.AdamW(module.parameters(), 3e-3), []
+    for _ in range(steps):
         losses = module.losses(batch)
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
-        errors.append(losses["aim"].item())
+        values.append(losses[name].item())
+    return values
+
+
+def test_aiming_teaches_the_head_where_to_look(setup):
+    """On one batch, with the weight of the aim alone, its error falls to a fraction."""
+    torch.manual_seed(0)
+    r = replace(HOME_PRETRAIN(steps=40), named=0.0, augment=False)
+    batch = setup.processor.collate([setup.mixture[i] for i in range(8)])
+    errors = learnt_alone(TrainingModule(Pi05(setup.config), r, []), batch, "aim")
     assert errors[-1] < 0.4 * errors[0]
 
 
@@ -404,15 +408,7 @@ def test_telling_and_listening_are_learnt(setup):
         torch.manual_seed(0)
         r = replace(HOME_POSTTRAIN(steps=40), augment=False)
         module = TrainingModule(Pi05(setup.config), r, setup.mixture.names)
-        module.weight = lambda term, name=name: float(term == name)
-        optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
-        errors = []
-        for _ in range(40):
-            losses = module.losses(batch)
-            optimizer.zero_grad()
-            losses["loss"].backward()
-            optimizer.step()
-            errors.append(losses[name].item())
+        errors = learnt_alone(module, batch, name)
         assert errors[-1] < 0.5 * errors[0], name
 
 

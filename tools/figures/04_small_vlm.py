@@ -1,7 +1,6 @@
 """The picture at the head of chapter 04."""
 
-import plotly.graph_objects as go
-from figures.shapes import arrow, box, write
+from figures.shapes import arrow, box, canvas, write
 
 from pi05lite.homes.album import Album
 from pi05lite.tokens.boxes import box_bins
@@ -26,9 +25,7 @@ def largest(things):
 
 def draw():
     """Picture, tower, projector, one sequence with its answer, and the box in the picture."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=390, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 39], visible=False)
+    figure = canvas(390, 39)
     blue, orange, green, _, sky = pictures.COLORS[:5]
     picture, name, place = seen()
     x0, y0 = AT

@@ -1,16 +1,13 @@
 """The picture at the head of chapter 07."""
 
-import plotly.graph_objects as go
-from figures.shapes import arrow, box, write
+from figures.shapes import arrow, box, canvas, write
 
 from pi05lite.widgets import pictures
 
 
 def draw():
     """The VLM and the expert side by side, and what goes between them."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=390, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 39], visible=False)
+    figure = canvas(390, 39)
     blue, orange, green = pictures.COLORS[:3]
     for layer, y in enumerate((14, 21.5, 29), start=1):
         box(figure, 24, y, 36, 4.5, f"VLM, layer {layer}", blue)

@@ -1,7 +1,6 @@
 """The picture at the head of chapter 08."""
 
-import plotly.graph_objects as go
-from figures.shapes import arrow, box, write
+from figures.shapes import arrow, box, canvas, write
 
 from pi05lite.widgets import pictures
 
@@ -17,9 +16,7 @@ SOURCES = (
 
 def draw():
     """Sources with their shares, one batch of their rows, one loss."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=360, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 36], visible=False)
+    figure = canvas(360, 36)
     write(figure, 14, 34, "sources", size=15)
     write(figure, 36.5, 34, "shares", size=15)
     write(figure, 63, 34, "one batch", size=15)

@@ -1,6 +1,7 @@
 """The picture at the head of chapter 09."""
 
-import plotly.graph_objects as go
+
+from figures.shapes import canvas
 
 from pi05lite.widgets import pictures
 
@@ -30,9 +31,7 @@ def asleep(figure, left, right, y, text):
 
 def draw():
     """Two ways through one budget, and by what each acts."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=370, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 37], visible=False)
+    figure = canvas(370, 37)
     write(figure, 35, 35, "pre-training", size=15)
     write(figure, 64, 35, "post-training", size=15)
     for y, text in ((26.5, "discrete first"), (10.5, "flow from<br>the start")):

@@ -1,7 +1,6 @@
 """The picture at the head of chapter 10."""
 
-import plotly.graph_objects as go
-from figures.shapes import arrow, write
+from figures.shapes import arrow, canvas, write
 
 from pi05lite.widgets import pictures
 
@@ -15,9 +14,7 @@ def box(figure, x0, x1, y, text, color, ink="white", high=4.4, size=13):
 
 def draw():
     """A clock with four rows: what is asked, the two levels, the robot."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=390, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 39], visible=False)
+    figure = canvas(390, 39)
     blue, orange, green, pink, sky = pictures.COLORS[:5]
     for y, name in ((34.5, "a person"), (26, "high level"), (17.5, "low level"), (8, "robot")):
         write(figure, 1, y, name, size=15, anchor="left")

@@ -1,7 +1,6 @@
 """The picture at the head of chapter 11."""
 
-import plotly.graph_objects as go
-from figures.shapes import write
+from figures.shapes import canvas, write
 
 from pi05lite.evaluate.film import room
 from pi05lite.evaluate.intervals import wilson
@@ -61,9 +60,7 @@ def sureness(figure):
 
 def draw():
     """Which homes, what is new in them, and how sure the answer is."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=360, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 34], visible=False)
+    figure = canvas(360, 34)
     homes(figure)
     kinds_of_new(figure)
     sureness(figure)

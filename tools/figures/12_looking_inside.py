@@ -1,7 +1,7 @@
 """The picture at the head of chapter 12."""
 
 import numpy as np
-import plotly.graph_objects as go
+from figures.shapes import canvas
 
 from pi05lite.data.glances import PIXELS, Glances, cells, things
 from pi05lite.widgets import attention, pictures
@@ -47,9 +47,7 @@ def switch(figure, y, label, on):
 
 def draw():
     """What was read, what covering it changes, and what can be switched."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=360, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 36], visible=False)
+    figure = canvas(360, 36)
     glances = Glances(30, seed=1)
     gaps = [min(np.linalg.norm(place - t.hand[:2]) for _, place, _ in things(t)[:2])
             for t in glances.tables]

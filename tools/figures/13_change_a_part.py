@@ -1,7 +1,7 @@
 """The picture at the head of chapter 13."""
 
 import numpy as np
-import plotly.graph_objects as go
+from figures.shapes import canvas
 
 from pi05lite.widgets import pictures
 
@@ -44,9 +44,7 @@ def seeds(figure, left, right):
 
 def draw():
     """A swapped part, its contract, and pairs of runs."""
-    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=360, margin=dict.fromkeys(
-        "lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
-    figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(range=[0, 36], visible=False)
+    figure = canvas(360, 36)
     for n, name in enumerate(PARTS):
         y = 27 - 5.2 * n
         if name == "time":

@@ -1,5 +1,17 @@
 """Boxes, words and arrows for the pictures at the heads of chapters."""
 
+import plotly.graph_objects as go
+
+from pi05lite.widgets import pictures
+
+
+def canvas(height, up):
+    """An empty picture, 960 pixels wide and `height` high: x from 0 to 96, y from 0 to `up`."""
+    figure = go.Figure(layout=dict(pictures.LAYOUT, width=960, height=height,
+                                   margin=dict.fromkeys("lrtb", 5), plot_bgcolor="rgba(0,0,0,0)"))
+    return figure.update_xaxes(range=[0, 96], visible=False).update_yaxes(
+        range=[0, up], visible=False)
+
 
 def box(figure, x, y, wide, high, text, color, ink="white", size=13):
     """A filled box with its middle at (x, y), and words in it."""
