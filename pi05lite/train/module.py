@@ -21,7 +21,7 @@ from pi05lite.train.aim import aim_error, names, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.listen import listen_error, listening
-from pi05lite.train.tell import check_room, tell_error
+from pi05lite.train.tell import check_room, state_error, tell_error
 
 
 class TrainingModule(pl.LightningModule):
@@ -62,7 +62,7 @@ class TrainingModule(pl.LightningModule):
         """How much a term counts in the loss; losses per source are only for the log."""
         return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha,
                 "named": self.recipe.named, "aim": self.recipe.aim, "tell": self.recipe.tell,
-                "listen": self.recipe.listen}.get(name, 0.0)
+                "state": self.recipe.tell, "listen": self.recipe.listen}.get(name, 0.0)
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
@@ -99,8 +99,9 @@ class TrainingModule(pl.LightningModule):
             error = aim_error(self.model, batch, prefix, notes["q"])
             out["aim"] = error.sum(), error.new_tensor(len(error))
         if self.recipe.tell > 0:
-            error = tell_error(self.model, batch, prefix)
-            out["tell"] = error.sum(), error.new_tensor(len(error))
+            for name, error in (("tell", tell_error(self.model, batch, prefix)),
+                                ("state", state_error(batch, prefix))):
+                out[name] = error.sum(), error.new_tensor(len(error))
         if self.recipe.alpha > 0:
             out |= self.flow_errors(prefix, batch, draws)
         for i, name in enumerate(self.source_names):

@@ -24,7 +24,7 @@ from pi05lite.train.fit import history
 from pi05lite.train.listen import listen_error, listening
 from pi05lite.train.look import Views, covered, look, points_right
 from pi05lite.train.module import TrainingModule, sides_loss
-from pi05lite.train.tell import NUMBERS, check_room, middle_and_size, tell_error
+from pi05lite.train.tell import NUMBERS, check_room, middle_and_size, state_error, tell_error
 
 # As they are before a test puts smaller ones in their place.
 HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
@@ -356,6 +356,23 @@ def test_a_name_tells_where_its_thing_is_by_the_first_numbers_of_its_value(setup
     assert len(found) > 4 and torch.allclose(found, torch.stack(error), atol=1e-5)
 
 
+def test_the_last_token_of_a_prompt_tells_the_state_as_far_as_its_words_go(setup):
+    """Written out for each row; one state lies beyond the bins, and a question has none."""
+    torch.manual_seed(0)
+    low = next(s for s in setup.mixture.sources if s.name == "MM/low")
+    words = next(s for s in setup.mixture.sources if s.name == "MM/things")
+    model, batch = Pi05(setup.config), setup.processor.collate([low[0], words[0], low[9]])
+    batch.state[2, 1] = 1.7
+    prefix, error = model.prefix(batch), []
+    pictures = prefix.valid.shape[1] - batch.tokens.shape[1]
+    for row in (0, 2):
+        place = setup.processor.prompt_ids(low[0 if row == 0 else 9])  # and BOS before it
+        told = prefix.cache[LAYER + 1][1][row, 0, pictures + len(place)]
+        state = [min(max(float(x), -1), 1) for x in batch.state[row]]
+        error.append(sum(abs(a - b) for a, b in zip(told, state)))
+    assert torch.allclose(state_error(batch, prefix), torch.stack(error), atol=1e-5)
+
+
 def test_a_box_is_told_as_middle_and_size():
     whole, corner = middle_and_size(torch.tensor([[0, 0, 63, 63], [0, 32, 0, 33]]), 64)
     assert torch.allclose(whole, torch.tensor([0, 0, 63 / 32, 63 / 32]))
@@ -367,7 +384,7 @@ def test_a_model_without_room_to_tell_places_is_refused(change):
     c = small()
     check_room(c)
     c = replace(c, vlm=replace(c.vlm, **change), expert=replace(c.expert, **change))
-    with pytest.raises(ConfigError, match=r"(?s)at least 3 layers and heads of 15.*tell=0"):
+    with pytest.raises(ConfigError, match=r"(?s)at least 3 layers and 3 heads of 15.*tell=0"):
         TrainingModule(Pi05(c), HOME_PRETRAIN(), [])
 
 
@@ -383,28 +400,34 @@ def test_listening_hears_the_weights_that_the_experts_heads_really_give(setup, k
     with torch.no_grad(), listening(model) as notes:
         x, tau = torch.randn(len(part), c.horizon, c.action_size), torch.rand(len(part))
         model.velocity(prefix, x, tau, record)
-    real = record[LAYER + 1]["attention"][:, :2, :, :prefix.valid.shape[1]]  # (B, 2, S, T)
+    real = record[LAYER + 1]["attention"][:, :3, :, :prefix.valid.shape[1]]  # (B, 3, S, T)
     heard = notes["weights"].exp().transpose(1, 2)
     # What the heads give to the actions themselves is left out of what is heard.
     assert torch.allclose(heard, real / real.sum(-1, keepdim=True), atol=1e-5)
     assert not model.expert.transformer.layers[LAYER + 1].attention._forward_pre_hooks
 
 
-def test_listening_is_to_the_first_and_the_last_name_of_a_prompt():
-    """Two rows of two draws; the first row names things at places 1 and 3, the second nothing."""
+def test_listening_is_to_the_first_and_the_last_name_of_a_prompt_and_to_its_end():
+    """Two rows of two draws; the first names things at places 1 and 3, the second nothing that a
+    camera shows; their prompts are of four and of three tokens."""
     places = torch.full((2, 5, 3, 4), -1)
     places[0, 1, 2], places[0, 3, 0] = torch.tensor([1, 1, 2, 2]), torch.tensor([1, 1, 2, 2])
-    batch = Batch(None, torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 5), None, None,
+    prompt, answer = int(Kind.PROMPT), int(Kind.ACTION)
+    kinds = torch.tensor([[prompt] * 4 + [answer], [prompt] * 3 + [answer] + [prompt]])
+    valid = torch.tensor([[True] * 5, [True] * 4 + [False]])  # padding has a kind too
+    batch = Batch(None, torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 5), kinds, valid,
                   places=places)
-    weights = torch.randn(4, 6, 2, 7 + 5)  # 7 places of pictures in front
+    weights = torch.randn(4, 6, 3, 7 + 5)  # 7 places of pictures in front
     found = listen_error(batch, weights)
-    assert torch.equal(found, torch.stack([-weights[:2, :, 0, 8], -weights[:2, :, 1, 10]], -1))
+    for draw, at in enumerate([(1, 3, 3), (1, 3, 3), (2, 2, 2), (2, 2, 2)]):
+        for head, place in enumerate(at):
+            assert torch.equal(found[draw, :, head], -weights[draw, :, head, 7 + place])
 
 
 def test_telling_and_listening_are_learnt(setup):
     """On one batch, with the weight of each alone, the error falls to a fraction."""
     batch = robots(setup, rows=16)
-    for name in ("tell", "listen"):
+    for name in ("tell", "state", "listen"):
         torch.manual_seed(0)
         r = replace(HOME_POSTTRAIN(steps=40), augment=False)
         module = TrainingModule(Pi05(setup.config), r, setup.mixture.names)
