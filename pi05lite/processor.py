@@ -178,6 +178,7 @@ class Processor:
         action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
         state = torch.zeros(B, c.action_size) if self.states_fit else None
         places = torch.full((B, L, len(c.cameras), 4), -1)
+        way = torch.full((B, 3), torch.nan)
         for b, (example, s) in enumerate(zip(examples, sequences)):
             for slot, image in example.images.items():
                 k = self.slot(example.source, slot, image)
@@ -194,10 +195,12 @@ class Processor:
                 action_mask[b, :, :size] = torch.as_tensor(example.steps)[:, None]
             if example.state is not None and state is not None:
                 state[b, :len(example.state)] = torch.as_tensor(self.normal_state(example))
+            if example.way is not None:
+                way[b] = torch.as_tensor(example.way)
         source = [self.sources.index(e.source) if e.source in self.sources else -1
                   for e in examples]
         return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
-                     torch.tensor(source), state, places)
+                     torch.tensor(source), state, places, way)
 
     # ---- tensors back to the world ---------------------------------------------------------
 

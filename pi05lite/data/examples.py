@@ -24,5 +24,6 @@ class Example:
     objects: list | None = None  # [(label, (y0, x0, y1, x1))] in [0, 1], said before the answer
     # Camera slot -> [(label, box)] of what is seen there: where the words of the prompt point to.
     named: dict = field(default_factory=dict)
+    way: np.ndarray | None = None  # (3,) m, m, rad: ahead, left and turn to where the subtask ends
     actions: np.ndarray | None = None  # (H, A) in the robot's own units
     steps: np.ndarray | None = None  # (H,) bool, False past the end of the episode

@@ -66,7 +66,9 @@ def _columns(source):
     if not source.robot:
         return ("`question`, `answer` (empty where boxes are the answer), `boxes` (JSON, "
                 "`[[name, [y0, x0, y1, x1]], ...]` as shares of the picture).")
-    return ("`subtask` in words, `boxes` of what the subtask is about and `things` in sight, in "
+    return ("`subtask` in words, `boxes` of what the subtask is about and `things` in sight "
+            "(drawers and stains too), in "
             "the first camera (JSON, `[[name, [y0, x0, y1, x1]], ...]` as shares of the picture); "
-            "`things.NAME`: those in sight of another camera, in a panorama the furniture. "
+            "`things.NAME`: those in sight of another camera, in a panorama the furniture; "
+            "`odometry` of a base that moves: JSON `[x, y, heading]`, metres and radians. "
             "The task is the overall prompt.")

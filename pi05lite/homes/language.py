@@ -18,6 +18,7 @@ VERBS = {
     "wipe": ("wipe", "clean"),
     "go": ("go to", "drive to", "move to"),
 }
+STAINS = "stains"
 PROMPTS = {  # long tasks, as a person would ask for them
     "dishes": ("put the dishes in the sink", "clean up the dishes", "bring the dishes to the sink"),
     "drawer": ("put the items in the drawer", "tidy up the top of the {piece}",
@@ -70,6 +71,8 @@ class Speaker:
             place = where(self.home.pieces[task.piece], task.drawer,
                           self.drawer if task.drawer else name)
             return f"{verb} {thing} {place}"
+        if task.skill == "wipe":
+            return f"{verb} the {STAINS} off the {name}"
         return f"{verb} the {name}"
 
 
@@ -117,6 +120,7 @@ def _rest(skill, rest, home, things):
                 if place in piece.names and where(piece, name=place) == joint[1:] + place:
                     return Subtask(skill, thing, p)
         return None
+    rest = rest.removeprefix(f"{STAINS} off the ") if skill == "wipe" else rest
     pieces = [p for p, piece in enumerate(home.pieces) if rest in piece.names]
     return Subtask(skill, piece=pieces[0]) if pieces else None
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from pi05lite.homes.camera import boxes
 from pi05lite.homes.expert import Expert
+from pi05lite.homes.furniture import DRAWER
 from pi05lite.homes.home import Draw
-from pi05lite.homes.language import Speaker
+from pi05lite.homes.language import STAINS, Speaker
 from pi05lite.homes.plan import disturb
 from pi05lite.homes.robots import HZ, QUICK
 from pi05lite.homes.tasks import Episode
@@ -26,9 +27,10 @@ def record(request, every=25, size=64, voice="usual", style=None):
 
     every: actions a picture; voice: "usual" words of subtasks, the "episode"'s own synonyms, or a
     "person" who finds new words for each subtask. The task text is the prompt; per frame there are
-    the subtask, the boxes of what it is about and of all things in sight of the first camera (JSON
-    [[name, [y0, x0, y1, x1]], ...]), and "things.NAME" in sight of each other camera, of a panorama
-    the furniture.
+    the subtask, the boxes of what it is about and of all in sight of the first camera that hands
+    may go to, things, drawers and stains (JSON [[name, [y0, x0, y1, x1]], ...]), and "things.NAME",
+    the same of each other camera, of a panorama the furniture; of a base that moves its "odometry",
+    JSON [x, y, heading] in metres and radians.
     """
     episode = Episode(request)
     key = crc32(repr(request).encode()) if style is None else style
@@ -105,6 +107,7 @@ class _Film:
         self.pictures = {name: [] for name in self.cameras}
         self.state, self.texts = [], {"subtask": [], "boxes": [], "things": []}
         self.texts |= {f"things.{name}": [] for name in self.cameras[1:]}
+        self.texts |= {"odometry": []} if episode.robot.mobile else {}
         self.round = {c.name for c in episode.robot.cameras if c.panorama}
         self.last, self.said = None, ""
 
@@ -117,8 +120,10 @@ class _Film:
             if k == 0:
                 about, seen = found(self.episode, task, geom)
             else:
-                look = furniture if name in self.round else things
+                look = furniture if name in self.round else in_sight
                 self.texts[f"things.{name}"].append(json.dumps(look(self.episode, geom)))
+        if "odometry" in self.texts:
+            self.texts["odometry"].append(json.dumps(_round(world.base)))
         self.state.append(world.state())
         for key, value in (("subtask", self._say(task)), ("boxes", json.dumps(about)),
                            ("things", json.dumps(seen))):
@@ -148,15 +153,21 @@ class _Film:
 
 
 def found(episode, task, geom):
-    """([name, box] of what a subtask is about, [name, box] of all things in sight), rounded."""
-    scene = episode.scene
+    """([name, box] of what a subtask is about, [name, box] of all in sight), rounded."""
     about = things(episode, geom, [task.thing] if task.thing is not None else [])
-    if task.piece is not None:
-        name = "drawer" if task.drawer or task.skill in ("open", "close") else None
-        here = boxes(geom, scene.piece_of, [task.piece])
-        about += [[name or episode.home.pieces[p].names[0], _round(box)]
-                  for p, box in here.items()]
-    return about, things(episode, geom)
+    if task.skill == "wipe":
+        about += stains(episode, geom)
+    if task.drawer or task.skill in ("open", "close"):
+        about += drawers(episode, geom)
+    elif task.piece is not None:
+        here = boxes(geom, episode.scene.piece_of, [task.piece])
+        about += [[episode.home.pieces[p].names[0], _round(box)] for p, box in here.items()]
+    return about, in_sight(episode, geom)
+
+
+def in_sight(episode, geom):
+    """[name, box] of all that hands may go to, rounded."""
+    return things(episode, geom) + drawers(episode, geom) + stains(episode, geom)
 
 
 def things(episode, geom, which=None):
@@ -166,17 +177,34 @@ def things(episode, geom, which=None):
             for t, box in boxes(geom, episode.scene.thing_of, which).items()]
 
 
-def furniture(episode, geom, widest=0.6):
+def drawers(episode, geom):
+    """[name, box] of the fronts of drawers, with their knobs, rounded."""
+    which = range(len(episode.home.pieces))
+    return [[DRAWER[0], _round(box)]
+            for box in boxes(geom, episode.scene.drawer_of, which).values()]
+
+
+def stains(episode, geom):
+    """[name, box] of all stains that are left together, rounded."""
+    return [[STAINS, _round(box)]
+            for box in boxes(geom, episode.scene.stain_of, [0], least=2).values()]
+
+
+def furniture(episode, geom):
     """[name, box] of the furniture in sight of a panorama whose name is its own, rounded.
 
-    Wider boxes are left out: they are those that the seam cuts in two.
+    Of what the seam cuts in two it is the larger part.
     """
-    pieces = episode.home.pieces
-    names = [piece.names[0] for piece in pieces]
-    seen = boxes(geom, episode.scene.piece_of, range(len(pieces)), least=8)
-    return [[names[p], _round(box)] for p, box in seen.items()
-            if names.count(names[p]) == 1 and box[3] - box[1] < widest]
+    names, owner = [piece.names[0] for piece in episode.home.pieces], episode.scene.piece_of
+    own = [p for p, name in enumerate(names) if names.count(name) == 1]
+    seen = boxes(geom, owner, own, least=8)
+    for p in [p for p, box in seen.items() if (box[1], box[3]) == (0, 1)]:
+        here, half = (geom >= 0) & (owner[geom] == p), geom.shape[1] // 2
+        left = here[:, :half].sum() > here[:, half:].sum()
+        side = np.where((np.arange(geom.shape[1]) < half) == left, geom, -1)
+        seen |= boxes(side, owner, [p])
+    return [[names[p], _round(box)] for p, box in seen.items()]
 
 
 def _round(box):
-    return [round(v, 4) for v in box]
+    return [round(float(v), 4) for v in box]

@@ -53,12 +53,17 @@ class Scene:
         self.thing_of = np.array([owner.get(b, -1) for b in model.geom_bodyid])  # (geoms,)
         self.bodies = np.array(list(owner), int)  # body of each thing
         self.stain_geoms = [model.geom(f"stain{k}").id for k in range(len(self.stains))]
-        self.piece_of = np.full(model.ngeom, -1)
+        self.stain_of = np.full(model.ngeom, -1)
+        self.stain_of[self.stain_geoms] = 0  # all together
+        self.piece_of, self.drawer_of = np.full((2, model.ngeom), -1)
         for p in range(len(home.pieces)):
             for name in (f"piece{p}", f"drawer{p}"):
                 body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name)
                 if body >= 0:
-                    self.piece_of[model.geom_bodyid == body] = p
+                    mine = model.geom_bodyid == body
+                    self.piece_of[mine] = p
+                    if name.startswith("drawer"):
+                        self.drawer_of[mine & (model.geom_pos[:, 0] < 0)] = p  # front and knob
 
     # ---- XML ---------------------------------------------------------------------------------
 

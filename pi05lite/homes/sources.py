@@ -11,6 +11,7 @@ from pi05lite.data.robots import Robot
 from pi05lite.data.sources import RobotSource
 from pi05lite.data.stats import compute
 from pi05lite.errors import DataError, say
+from pi05lite.homes.places import wrap
 from pi05lite.homes.robots import find_robot
 
 
@@ -37,9 +38,25 @@ class HomeSource(RobotSource):
             example.named = {slot: said(example.text, objects(self.dataset.column(e, column)[t]))
                              for slot, _, column in views(self.dataset)}
             example.named["base"] = objects(self.dataset.column(e, "boxes")[t])
+            example.way = self.way(e, t)
         if self.level == "high" and self.boxes:
             example.objects = objects(self.dataset.column(e, "boxes")[t])
         return example
+
+
+    def way(self, e, t):
+        """(3,) ahead, left (m) and turn (rad) from where the base stands to where it does at the
+        end of the subtask; None without odometry."""
+        if "odometry" not in self.dataset.features:
+            return None
+        texts, poses = (self.dataset.column(e, name) for name in ("subtask", "odometry"))
+        later = np.flatnonzero(np.asarray(texts[t:]) != texts[t])
+        end = t + later[0] if len(later) else len(texts) - 1
+        (x, y, heading), (*there, turned) = (json.loads(str(poses[k])) for k in (t, end))
+        across, along = there[0] - x, there[1] - y
+        c, s = np.cos(heading), np.sin(heading)
+        return np.array([c * across + s * along, c * along - s * across, wrap(turned - heading)],
+                        np.float32)
 
 
 class WordsSource:

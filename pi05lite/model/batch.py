@@ -23,6 +23,7 @@ class Batch:
     source: torch.Tensor | None = None  # (B,) which source of the mixture each example is from
     state: torch.Tensor | None = None  # (B, A) normalised, padded with 0: for a state token
     places: torch.Tensor | None = None  # (B, L, C, 4) bins of boxes of what a token names, or -1
+    way: torch.Tensor | None = None  # (B, 3) m, m, rad to where the base will stand, NaN = unknown
 
     def __len__(self):
         return self.tokens.shape[0]

@@ -21,7 +21,7 @@ from pi05lite.train.aim import aim_error, names, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.listen import listen_error, listening
-from pi05lite.train.tell import check_room, state_error, tell_error
+from pi05lite.train.tell import check_room, end_errors, tell_error
 
 
 class TrainingModule(pl.LightningModule):
@@ -60,9 +60,9 @@ class TrainingModule(pl.LightningModule):
 
     def weight(self, name):
         """How much a term counts in the loss; losses per source are only for the log."""
-        return {"text": 1.0, "tokens": 1.0, "flow": self.recipe.alpha,
-                "named": self.recipe.named, "aim": self.recipe.aim, "tell": self.recipe.tell,
-                "state": self.recipe.tell, "listen": self.recipe.listen}.get(name, 0.0)
+        r = self.recipe
+        return {"text": 1.0, "tokens": 1.0, "flow": r.alpha, "named": r.named, "aim": r.aim,
+                "tell": r.tell, "state": r.tell, "way": r.tell, "listen": r.listen}.get(name, 0.0)
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
@@ -99,8 +99,8 @@ class TrainingModule(pl.LightningModule):
             error = aim_error(self.model, batch, prefix, notes["q"])
             out["aim"] = error.sum(), error.new_tensor(len(error))
         if self.recipe.tell > 0:
-            for name, error in (("tell", tell_error(self.model, batch, prefix)),
-                                ("state", state_error(batch, prefix))):
+            errors = tell_error(self.model, batch, prefix), *end_errors(batch, prefix)
+            for name, error in zip(("tell", "state", "way"), errors):
                 out[name] = error.sum(), error.new_tensor(len(error))
         if self.recipe.alpha > 0:
             out |= self.flow_errors(prefix, batch, draws)
@@ -146,7 +146,7 @@ class TrainingModule(pl.LightningModule):
                                            noise=noise, tau=tau)
         out = {"flow": (error.sum(), mask.sum() * r.flow_draws)}
         if r.listen > 0:
-            apart = listen_error(batch, notes["weights"])
+            apart = listen_error(batch, notes)
             out["listen"] = apart.sum(), apart.new_tensor(apart.numel())
         of_each = error.detach().view(len(mask), -1).sum(1)
         for i, name in enumerate(self.source_names):

@@ -1,11 +1,15 @@
-"""Names tell where their things are, and a prompt its state, in values that the expert reads.
+"""What the VLM knows is told in values that the action expert reads.
 
 The expert looks at the VLM's keys and values, never at its hidden states. A head that finds a thing
-(`pi05lite.train.aim`) helps it only if the place then stands where it looks. So the layer above is
-told what the value of a name says: its first numbers are, camera by camera, how surely the thing is
-seen (a logit) and its box as middle and size. The state stands in the prompt as seven words
-(pi0.5, section IV-A), to be put together before it is of use; the value of the prompt's last token
-is told to hold its numbers. No weight is added for either.
+(`pi05lite.train.aim`) helps it only if the place then stands where it looks, and the flow loss
+alone is slow to bring it there. So some values of the first key head are told what they say, in
+their first numbers, without a weight of their own:
+
+- of a name, one layer above `aim`: camera by camera how surely its thing is seen (a logit), and
+  its box as middle and size;
+- of the last token of a prompt, two layers above: the state, which stands in the prompt as words
+  (pi0.5, section IV-A), and the way to where the base will stand at the end of the subtask, where a
+  recording knows it.
 """
 
 import torch
@@ -16,7 +20,8 @@ from pi05lite.tokens.kind import Kind
 from pi05lite.train.aim import LAYER, names
 
 NUMBERS = 5  # of each camera: seen, middle down and along, height, width
-HEADS = 3  # of the expert, that are told where to listen (`pi05lite.train.listen`)
+WAY = 3  # ahead, left, turn
+NAMES, END = LAYER + 1, LAYER + 2  # the layers whose values of names and of the last token tell
 
 
 def tell_error(model, batch, prefix):
@@ -25,7 +30,7 @@ def tell_error(model, batch, prefix):
     Cross-entropy of "seen", and, where it is, the sum of |error| of the box, picture = [-1, 1].
     """
     here = names(batch).any(-1)  # (B, L)
-    values = values_of_text(batch, prefix)[here]  # (M, K)
+    values = values_of_text(batch, prefix, NAMES)[here]  # (M, K)
     cameras = batch.places.shape[2]
     told = values[:, :NUMBERS * cameras].float().unflatten(1, (cameras, NUMBERS))
     bins = batch.places[here]  # (M, C, 4)
@@ -37,20 +42,30 @@ def tell_error(model, batch, prefix):
     return wrong[there]
 
 
-def state_error(batch, prefix):
-    """How wrong the last tokens of prompts are about the state: (R,), sums of |error| in [-1, 1].
+def end_errors(batch, prefix):
+    """Sums of |error| of what the last tokens of prompts tell: the state (R,), and the way (W,).
 
-    R rows are those with actions: a prompt that asks for a subtask leaves no one to be told.
+    R rows are those with actions, since no one else is told; W of them know where it ends.
     """
+    if batch.state is None:
+        raise ConfigError(say("state of the robots", "no wider than config.action_size, to be told",
+                              "a wider one", "raise config.action_size, or a recipe with tell=0"))
     rows = batch.action_mask.flatten(1).any(dim=1).nonzero()[:, 0]
-    told = values_of_text(batch, prefix)[rows, last_of_prompt(batch)[rows]]  # (R, K)
-    state = batch.state[rows].clamp(-1, 1)  # as far as its words go
-    return (told[:, :state.shape[1]].float() - state).abs().sum(-1)
+    told = values_of_text(batch, prefix, END)[rows, last_of_prompt(batch)[rows]].float()  # (R, K)
+    state, way = batch.state[rows].clamp(-1, 1), near(batch.way[rows])  # as far as the words go
+    size = state.shape[1]
+    ahead = (told[:, size:size + WAY] - way).abs().sum(-1)
+    return (told[:, :size] - state).abs().sum(-1), ahead[~ahead.isnan()]
 
 
-def values_of_text(batch, prefix):
-    """(B, L, K): what the first key head of the layer above LAYER reads from each text token."""
-    values = prefix.cache[LAYER + 1][1][:, 0]
+def near(way):
+    """Metres and radians (..., 3) in [-1, 1]: what is near in full, what is far by its side."""
+    return way / (0.5 + way.abs())
+
+
+def values_of_text(batch, prefix, layer):
+    """(B, L, K): what the first key head of a layer reads from each text token."""
+    values = prefix.cache[layer][1][:, 0]
     return values[:, values.shape[1] - batch.tokens.shape[1]:]
 
 
@@ -66,11 +81,11 @@ def middle_and_size(bins, count):
 
 
 def check_room(config):
-    """Raise ConfigError where a model has no layer, no numbers or no heads to tell and listen."""
-    c, e = config.vlm, config.expert
-    need = max(NUMBERS * len(config.cameras), config.action_size)
-    if c.depth < LAYER + 2 or c.head_dim < need or e.heads < HEADS:
-        raise ConfigError(say("config", f"at least {LAYER + 2} layers and {HEADS} heads of {need}, "
+    """Raise ConfigError where a model has no layers, numbers or heads to tell and to listen."""
+    c, layers, heads = config.vlm, END + 1, 2
+    need = max(NUMBERS * len(config.cameras), config.action_size + WAY)
+    if c.depth < layers or c.head_dim < need or config.expert.heads < heads:
+        raise ConfigError(say("config", f"at least {layers} layers and {heads} heads of {need}, "
                               "since the recipe's `tell` or `listen` is above 0",
-                              f"{c.depth} layers, {e.heads} heads of {c.head_dim}",
+                              f"{c.depth} layers, {config.expert.heads} heads of {c.head_dim}",
                               "a larger model, or a recipe with tell=0 and listen=0"))

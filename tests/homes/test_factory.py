@@ -3,6 +3,7 @@
 import json
 from hashlib import blake2b
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from pi05lite.errors import DataError
 from pi05lite.homes import factory
 from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
 from pi05lite.homes.pictures import pictures
-from pi05lite.homes.record import record
+from pi05lite.homes.record import furniture, record
 from pi05lite.homes.sources import HomeSource, WordsSource, describe_home_robot, open_home_data
 from pi05lite.homes.tasks import Episode, Request
 
@@ -42,7 +43,7 @@ def test_an_episode_has_actions_at_50_hz_and_pictures_when_a_model_is_called():
     assert {k: v.shape for k, v in e["images"].items()} == {
         f"observation.images.{c}": (frames, 32, 32, 3) for c in ("head", "wrist", "surround")}
     assert e["meta"]["success"] and set(e["texts"]) == {
-        "subtask", "boxes", "things", "things.wrist", "things.surround"}
+        "subtask", "boxes", "things", "things.wrist", "things.surround", "odometry"}
     assert set(e["texts"]["subtask"]) == {Episode(task="pick", home=3, seed=3).usual.say(
         Episode(task="pick", home=3, seed=3).first)}
 
@@ -62,7 +63,7 @@ def test_boxes_name_what_the_subtask_is_about():
     assert names <= {episode.things[0].name, place} and place in names
     for cell in e["texts"]["things"]:
         for name, (y0, x0, y1, x1) in json.loads(cell):
-            assert name in [t.name for t in episode.things]
+            assert name in [t.name for t in episode.things] + ["drawer"]
             assert 0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1
 
 
@@ -70,13 +71,52 @@ def test_every_camera_says_what_it_sees():
     e = record(Request("pick", 4, "train", 4), size=64, style=1)
     episode = Episode(task="pick", home=4, seed=4)
     held = [{name: box for name, box in json.loads(cell)} for cell in e["texts"]["things.wrist"]]
-    assert {name for cell in held for name in cell} <= {t.name for t in episode.things}
+    assert {name for cell in held for name in cell} <= {t.name for t in episode.things} | {
+        "drawer"}
     y0, x0, y1, x1 = held[-1][episode.things[episode.target].name]  # in the hand at the end
     assert y0 < 0.9 and 0.2 < (x0 + x1) / 2 < 0.8
     names = [piece.names[0] for piece in episode.home.pieces]
     for cell in e["texts"]["things.surround"]:
         for name, (_, x0, _, x1) in json.loads(cell):
-            assert names.count(name) == 1 and 0 <= x0 < x1 <= 1 and x1 - x0 < 0.6
+            assert names.count(name) == 1 and 0 <= x0 < x1 <= 1 and x1 - x0 < 1
+
+
+def test_stains_and_drawers_have_boxes_where_a_subtask_is_about_them():
+    e = record(Request("wipe", 7, "train", 7), size=64, style=1)
+    assert set(e["texts"]["subtask"]) == {"wipe the stains off the table"}
+    found = [dict(json.loads(cell)) for cell in e["texts"]["boxes"]]
+    assert all("table" in cell for cell in found)
+    sizes = [(y1 - y0) * (x1 - x0) for cell in found if "stains" in cell
+             for y0, x0, y1, x1 in [cell["stains"]]]
+    assert sizes[-1] < sizes[0] / 2 and "stains" not in found[-1]  # fewer and fewer, then none
+    assert any("stains" in dict(json.loads(cell)) for cell in e["texts"]["things.wrist"])
+    e = record(Request("close", 9, "train", 9), size=64, style=1)
+    boxes = [dict(json.loads(cell)) for cell in e["texts"]["boxes"]]
+    assert all(set(cell) <= {"drawer"} for cell in boxes)
+    opened, shut = boxes[0]["drawer"], boxes[-1]["drawer"]
+    assert shut[0] < opened[0]  # it went away from the robot, so up in the picture
+
+
+def test_the_furniture_behind_a_robot_is_boxed_on_one_side_of_the_seam():
+    """Seen all round: what the seam of a panorama cuts has a box of its larger part."""
+    episode = Episode(task="go", home=3, seed=3)
+    size, cut = 64, 0
+    for heading in np.linspace(-3, 3, 25):
+        x, y, _ = episode.world.base
+        episode.world.data.qpos[2] = heading - episode.world.start[2]
+        mujoco.mj_forward(episode.world.model, episode.world.data)
+        _, geom = episode.world.camera.picture(episode.world.data, "surround", size)
+        owner = np.where(geom >= 0, episode.scene.piece_of[geom], -1)
+        for name, (_, x0, _, x1) in furniture(episode, geom):
+            p, = (k for k, piece in enumerate(episode.home.pieces) if piece.names[0] == name)
+            columns = np.flatnonzero((owner == p).any(0))
+            if columns[0] > 0 or columns[-1] < size - 1:
+                assert np.allclose((x0, x1), columns[[0, -1]] / size + (0, 1 / size), atol=1e-4)
+                continue
+            cut += 1
+            half = (owner == p)[:, :size // 2].sum(), (owner == p)[:, size // 2:].sum()
+            assert (x1 <= 0.5) == (half[0] > half[1]) and x1 - x0 <= 0.5
+    assert cut > 0
 
 
 @pytest.mark.parametrize(("robot", "task"), [("mobile", "pick"), ("mobile", "go"),

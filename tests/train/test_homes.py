@@ -12,7 +12,7 @@ from pi05lite import cli, config
 from pi05lite.data.mixture import Mixture
 from pi05lite.errors import ConfigError, DataError
 from pi05lite.homes import factory
-from pi05lite.homes.sources import ThingsSource, open_home_data
+from pi05lite.homes.sources import HomeSource, ThingsSource, describe_home_robot, open_home_data
 from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import load
@@ -21,10 +21,17 @@ from pi05lite.train import command, homes, recipe
 from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
-from pi05lite.train.listen import listen_error, listening
+from pi05lite.train.listen import EARS, listen_error, listening
 from pi05lite.train.look import Views, covered, look, points_right
 from pi05lite.train.module import TrainingModule, sides_loss
-from pi05lite.train.tell import NUMBERS, check_room, middle_and_size, state_error, tell_error
+from pi05lite.train.tell import (
+    NUMBERS,
+    check_room,
+    end_errors,
+    middle_and_size,
+    near,
+    tell_error,
+)
 
 # As they are before a test puts smaller ones in their place.
 HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
@@ -33,7 +40,7 @@ HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
 
 def small():
     """The shape of the homes model, as small as it goes."""
-    sizes = dict(depth=3, heads=4, kv_heads=1, head_dim=16)
+    sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=16)
     c = HOMES()
     return replace(
         c, vision=replace(c.vision, image_size=32, width=32, depth=1, heads=2, mlp=64,
@@ -356,21 +363,54 @@ def test_a_name_tells_where_its_thing_is_by_the_first_numbers_of_its_value(setup
     assert len(found) > 4 and torch.allclose(found, torch.stack(error), atol=1e-5)
 
 
-def test_the_last_token_of_a_prompt_tells_the_state_as_far_as_its_words_go(setup):
-    """Written out for each row; one state lies beyond the bins, and a question has none."""
+def test_the_last_token_of_a_prompt_tells_the_state_and_the_way(setup):
+    """Written out for each row; one state lies beyond its words, a question has none, and one
+    recording knows no way."""
     torch.manual_seed(0)
     low = next(s for s in setup.mixture.sources if s.name == "MM/low")
     words = next(s for s in setup.mixture.sources if s.name == "MM/things")
     model, batch = Pi05(setup.config), setup.processor.collate([low[0], words[0], low[9]])
     batch.state[2, 1] = 1.7
+    batch.way[0], batch.way[2] = torch.tensor([0.5, 0.0, -1.5]), torch.nan
     prefix, error = model.prefix(batch), []
     pictures = prefix.valid.shape[1] - batch.tokens.shape[1]
     for row in (0, 2):
         place = setup.processor.prompt_ids(low[0 if row == 0 else 9])  # and BOS before it
-        told = prefix.cache[LAYER + 1][1][row, 0, pictures + len(place)]
+        told = prefix.cache[3][1][row, 0, pictures + len(place)]
         state = [min(max(float(x), -1), 1) for x in batch.state[row]]
         error.append(sum(abs(a - b) for a, b in zip(told, state)))
-    assert torch.allclose(state_error(batch, prefix), torch.stack(error), atol=1e-5)
+        if row == 0:
+            ahead, left, turn = told[8:11]  # behind the state's eight numbers
+            way = abs(ahead - 0.5) + abs(left) + abs(turn + 0.75)
+    found = end_errors(batch, prefix)
+    assert torch.allclose(found[0], torch.stack(error), atol=1e-5)
+    assert torch.allclose(found[1], way[None], atol=1e-5)
+    batch.state = None
+    with pytest.raises(ConfigError, match="action_size"):
+        end_errors(batch, prefix)
+
+
+def test_the_way_is_where_the_base_stands_at_the_end_of_the_subtask(data, setup):
+    dataset = open_home_data(data, "VI", 32)  # long tasks, with ways to go
+    source = HomeSource(dataset, describe_home_robot(dataset), 50)
+    ways = checked = 0
+    for e, episode in enumerate(dataset.episodes):
+        texts = [str(text) for text in dataset.column(e, "subtask")]
+        poses = np.array([json.loads(str(pose)) for pose in dataset.column(e, "odometry")])
+        for t in range(episode.length):
+            end = next((k for k in range(t, len(texts)) if texts[k] != texts[t]), len(texts) - 1)
+            x, y, heading = poses[t]
+            way = source.example(e, t).way
+            there = x + way[0] * np.cos(heading) - way[1] * np.sin(heading), \
+                y + way[0] * np.sin(heading) + way[1] * np.cos(heading)
+            assert np.allclose(there, poses[end, :2], atol=1e-3)
+            assert np.cos(heading + way[2] - poses[end, 2]) > 0.999 and abs(way[2]) <= np.pi
+            ways += int(np.abs(way[:2]).max() > 0.3)
+            checked += 1
+    assert checked > 20 and ways > 2
+    assert np.allclose(near(torch.tensor([0.0, 0.5, -1.5])), [0, 0.5, -0.75])
+    arm = next(s for s in setup.mixture.sources if s.name == "ME/low")
+    assert arm[0].way is None and setup.processor.collate([arm[0]]).way.isnan().all()
 
 
 def test_a_box_is_told_as_middle_and_size():
@@ -379,12 +419,12 @@ def test_a_box_is_told_as_middle_and_size():
     assert torch.allclose(corner, torch.tensor([-1 + 1 / 64, 1 / 32, 0, 1 / 32]))
 
 
-@pytest.mark.parametrize("change", [dict(depth=2), dict(head_dim=14)])
+@pytest.mark.parametrize("change", [dict(depth=3), dict(head_dim=14)])
 def test_a_model_without_room_to_tell_places_is_refused(change):
     c = small()
     check_room(c)
     c = replace(c, vlm=replace(c.vlm, **change), expert=replace(c.expert, **change))
-    with pytest.raises(ConfigError, match=r"(?s)at least 3 layers and 3 heads of 15.*tell=0"):
+    with pytest.raises(ConfigError, match=r"(?s)at least 4 layers and 2 heads of 15.*tell=0"):
         TrainingModule(Pi05(c), HOME_PRETRAIN(), [])
 
 
@@ -400,11 +440,12 @@ def test_listening_hears_the_weights_that_the_experts_heads_really_give(setup, k
     with torch.no_grad(), listening(model) as notes:
         x, tau = torch.randn(len(part), c.horizon, c.action_size), torch.rand(len(part))
         model.velocity(prefix, x, tau, record)
-    real = record[LAYER + 1]["attention"][:, :3, :, :prefix.valid.shape[1]]  # (B, 3, S, T)
-    heard = notes["weights"].exp().transpose(1, 2)
-    # What the heads give to the actions themselves is left out of what is heard.
-    assert torch.allclose(heard, real / real.sum(-1, keepdim=True), atol=1e-5)
-    assert not model.expert.transformer.layers[LAYER + 1].attention._forward_pre_hooks
+    assert set(notes) == {(2, 0), (2, 1), (3, 0)}
+    for (layer, head), heard in notes.items():
+        real = record[layer]["attention"][:, head, :, :prefix.valid.shape[1]]  # (B, S, T)
+        # What the heads give to the actions themselves is left out of what is heard.
+        assert torch.allclose(heard.exp(), real / real.sum(-1, keepdim=True), atol=1e-5)
+        assert not model.expert.transformer.layers[layer].attention._forward_pre_hooks
 
 
 def test_listening_is_to_the_first_and_the_last_name_of_a_prompt_and_to_its_end():
@@ -417,17 +458,17 @@ def test_listening_is_to_the_first_and_the_last_name_of_a_prompt_and_to_its_end(
     valid = torch.tensor([[True] * 5, [True] * 4 + [False]])  # padding has a kind too
     batch = Batch(None, torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 5), kinds, valid,
                   places=places)
-    weights = torch.randn(4, 6, 3, 7 + 5)  # 7 places of pictures in front
-    found = listen_error(batch, weights)
+    heard = {ear: torch.randn(4, 6, 7 + 5) for ear in EARS}  # 7 places of pictures in front
+    found = listen_error(batch, heard)
     for draw, at in enumerate([(1, 3, 3), (1, 3, 3), (2, 2, 2), (2, 2, 2)]):
-        for head, place in enumerate(at):
-            assert torch.equal(found[draw, :, head], -weights[draw, :, head, 7 + place])
+        for k, (ear, place) in enumerate(zip(((2, 0), (2, 1), (3, 0)), at)):
+            assert torch.equal(found[draw, :, k], -heard[ear][draw, :, 7 + place])
 
 
 def test_telling_and_listening_are_learnt(setup):
     """On one batch, with the weight of each alone, the error falls to a fraction."""
     batch = robots(setup, rows=16)
-    for name in ("tell", "state", "listen"):
+    for name in ("tell", "state", "way", "listen"):
         torch.manual_seed(0)
         r = replace(HOME_POSTTRAIN(steps=40), augment=False)
         module = TrainingModule(Pi05(setup.config), r, setup.mixture.names)
