@@ -1,46 +1,73 @@
-"""What a chunk owes to the pictures: regressions that see none, and that are told the true boxes.
+"""What acting owes to the pictures: small nets that see none, and that are told what is in them.
 
-    python tools/blind.py DATA           # DATA: a folder of `pi05lite homes data` with source MM
+    python tools/blind.py DATA [TRIALS]     # DATA: a folder of `pi05lite homes data` with source MM
 
-A small net is given the state and the words of the subtask, and says the chunk; another is also
-given the boxes of what the words name, in every camera. An expert no better than the first does
-not use its pictures, whatever its loss; the second shows what finding the named things would be
-worth. Error / variance of each action, mean over the numbers, on the last tenth of the episodes.
+A net is given the state and the words of the subtask, and says the chunk; others are also given the
+true boxes of what the words name, in every camera, and the true way to where the base shall stand.
+A policy no better than the first does not use its pictures, whatever its loss; the others show what
+finding the named things would be worth. For each: error / variance of a chunk, mean over the
+numbers of an action, on the last tenth of the episodes, and successes in short skills in new homes.
 """
 
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
-from pi05lite.homes.sources import objects, open_home_data, said, views
+from pi05lite.evaluate.intervals import wilson
+from pi05lite.evaluate.rollout import rollouts
+from pi05lite.evaluate.trials import HomeTrial, requests
+from pi05lite.homes.language import VERBS
+from pi05lite.homes.places import dock, wrap
+from pi05lite.homes.record import found, furniture, in_sight
+from pi05lite.homes.sources import (
+    HomeSource,
+    describe_home_robot,
+    objects,
+    open_home_data,
+    said,
+    views,
+)
 
-HORIZON, STEPS, BATCH, RATE = 50, 4000, 256, 1.5e-3
+HORIZON, STEPS, BATCH, RATE, WIDTH = 50, 4000, 256, 1.5e-3, 512
+TOLD = {"state and words": 2, "and the boxes of what they name": 3, "and the way to go": 4}
+
+
+# ---- what a net is given -------------------------------------------------------------------------
 
 
 def frames(data):
-    """For each frame: episode, state, words (bag), boxes (cameras x 2 x 5), chunk and mask."""
+    """Of each frame: episode, state, words (a bag), boxes, way, chunk and mask; and the words."""
     texts = [str(s) for e in range(len(data.episodes)) for s in data.column(e, "subtask")]
     place = {w: i for i, w in enumerate(sorted({w for text in texts for w in text.split()}))}
+    source = HomeSource(data, describe_home_robot(data), HORIZON)
     rows = []
     for e, episode in enumerate(data.episodes):
         for t in range(episode.length):
             text = str(data.column(e, "subtask")[t])
-            words = np.bincount([place[w] for w in text.split()], minlength=len(place)).clip(max=1)
-            rows.append((e, data.states(e)[t], words, boxes(data, e, t, text),
+            seen = [objects(data.column(e, "boxes" if slot == "base" else column)[t])
+                    for slot, _, column in views(data)]
+            way = source.way(e, t) if text.startswith(VERBS["go"]) else np.zeros(3)
+            rows.append((e, data.states(e)[t], bag(text, place), boxes(text, seen), way,
                          *data.chunk(e, t, HORIZON)))
-    return [np.stack(column) for column in zip(*rows)]
+    return [np.stack(column) for column in zip(*rows)], place
 
 
-def boxes(data, e, t, text):
+def bag(text, place):
+    """(words,): which words a text has; words never seen in training are left out."""
+    known = [place[w] for w in text.split() if w in place]
+    return np.bincount(known, minlength=len(place)).clip(max=1)
+
+
+def boxes(text, seen):
     """(cameras * 2 * 5,): the last thing that a text names, and another: seen, middle, size."""
     out = []
-    for slot, _, column in views(data):
-        seen = objects(data.column(e, "boxes" if slot == "base" else column)[t])
+    for things in seen:
         told = np.zeros((2, 5))
-        for name, (y0, x0, y1, x1) in said(text, seen)[:2]:
+        for name, (y0, x0, y1, x1) in said(text, things)[:2]:
             told[int(text.endswith(f" {name}"))] = 1, y0 + y1 - 1, x0 + x1 - 1, y1 - y0, x1 - x0
         out.append(told)
     return np.concatenate(out).ravel()
@@ -52,48 +79,110 @@ def waves(x):
     return np.concatenate([x, *map(np.sin, turns), *map(np.cos, turns)], axis=1)
 
 
-def error(inputs, chunk, mask, held_out):
-    """Train on the other frames, and give error / variance of each number on the held-out ones."""
+def inputs(parts, count):
+    """The first `count` of (state, words, boxes, way) as one array for a net."""
+    state, words, box, way = parts
+    told = waves(state / 2), words, waves(box), waves(way / (0.5 + np.abs(way)))
+    return torch.tensor(np.concatenate(told[:count], axis=1), dtype=torch.float32)
+
+
+# ---- learning and acting -------------------------------------------------------------------------
+
+
+def learn(x, y, mask):
+    """A net that says chunks y (N, H, A) from inputs x (N, F)."""
     torch.manual_seed(0)
-    x, y, m = (torch.tensor(np.asarray(a), dtype=torch.float32) for a in (inputs, chunk, mask))
-    width = 512
-    net = nn.Sequential(nn.Linear(x.shape[1], width), nn.GELU(), nn.Linear(width, width), nn.GELU(),
-                        nn.Linear(width, width), nn.GELU(),
-                        nn.Linear(width, y[0].numel()), nn.Unflatten(1, y.shape[1:]))
+    middle = [layer for _ in range(2) for layer in (nn.Linear(WIDTH, WIDTH), nn.GELU())]
+    net = nn.Sequential(nn.Linear(x.shape[1], WIDTH), nn.GELU(), *middle,
+                        nn.Linear(WIDTH, y[0].numel()), nn.Unflatten(1, y.shape[1:]))
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
-    mine = torch.tensor(np.flatnonzero(~held_out))
     for _ in range(STEPS):
-        i = mine[torch.randint(len(mine), (BATCH,))]
-        loss = ((net(x[i]) - y[i]).square() * m[i]).sum() / m[i].sum()
+        i = torch.randint(len(x), (BATCH,))
+        loss = ((net(x[i]) - y[i]).square() * mask[i]).sum() / mask[i].sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    with torch.no_grad():
-        x, y, m = (a[torch.tensor(held_out)] for a in (x, y, m))
-        mean = (y * m).sum((0, 1)) / m.sum((0, 1))
-        return ((net(x) - y).square() * m).sum((0, 1)) / ((y - mean).square() * m).sum((0, 1))
+    return net
 
 
-def main(folder):
+@torch.no_grad()
+def error(net, x, y, mask):
+    """Error / variance (A,)."""
+    mean = (y * mask).sum((0, 1)) / mask.sum((0, 1))
+    wrong = ((net(x) - y).square() * mask).sum((0, 1))
+    return wrong / ((y - mean).square() * mask).sum((0, 1))
+
+
+class Driver:
+    """Acts by a net, given what is true of each trial."""
+
+    def __init__(self, act, place):
+        self.act, self.place = act, place
+
+    def plans(self, trials):
+        """[(actions (H, A), subtask)] of the trials."""
+        rows = [self.truth(trial.episode) for trial in trials]
+        chunks = self.act([np.stack(column) for column in zip(*rows)])
+        return [(chunk, trial.prompt) for chunk, trial in zip(chunks, trials)]
+
+    def truth(self, episode):
+        """(state, words, boxes, way) of an episode as it stands."""
+        world, task = episode.world, episode.first
+        text, seen = episode.usual.say(task), []
+        for k, camera in enumerate(episode.robot.cameras):
+            geom = world.camera.picture(world.data, camera.name, 64)[1]
+            seen.append(found(episode, task, geom)[0] if k == 0 else
+                        (furniture if camera.panorama else in_sight)(episode, geom))
+        seen = [[(name, tuple(box)) for name, box in things] for things in seen]
+        way = np.zeros(3)
+        if task.skill == "go":
+            (x, y, heading), goal = world.base, dock(episode.home.pieces[task.piece])
+            c, s = np.cos(heading), np.sin(heading)
+            across, along = goal[0] - x, goal[1] - y
+            way[:] = (c * across + s * along, c * along - s * across, wrap(goal[2] - heading))
+        return world.state(), bag(text, self.place), boxes(text, seen), way
+
+
+def main(folder, trials=0):
     data = open_home_data(folder, "MM")
-    episode, state, words, box, chunk, mask = frames(data)
+    (episode, state, words, box, way, chunk, mask), place = frames(data)
     mask = np.broadcast_to(mask[:, :, None], chunk.shape)
-    spread = chunk.std((0, 1), where=mask)
-    chunk = (chunk - chunk.mean((0, 1), where=mask)) / spread
-    state = (state - state.mean(0)) / state.std(0)
-    held_out = episode >= 0.9 * len(data.episodes)
-    print(f"{len(episode):,} frames, {held_out.sum():,} held out; actions {chunk.shape[2]}")
-    told = {"state and words": [waves(state / 2), words],
-            "and the boxes of what they name": [waves(state / 2), words, waves(box)]}
-    for name, inputs in told.items():
+    middle, spread = chunk.mean((0, 1), where=mask), chunk.std((0, 1), where=mask)
+    rest, wide = state.mean(0), state.std(0)
+    y, m = (torch.tensor(a, dtype=torch.float32) for a in ((chunk - middle) / spread, mask * 1.0))
+    out = episode >= 0.9 * len(data.episodes)
+    print(f"{len(episode):,} frames, {out.sum():,} held out")
+    for name, count in TOLD.items():
         start = time.perf_counter()
-        each = error(np.concatenate(inputs, axis=1), chunk, mask, held_out)
+        x = inputs(((state - rest) / wide, words, box, way), count)
+        net = learn(x[~out], y[~out], m[~out])
+        each = error(net, x[out], y[out], m[out])
         print(f"{name}: {each.mean():.3f} of the variance "
               f"({', '.join(f'{x:.2f}' for x in each)}), {time.perf_counter() - start:.0f} s",
               flush=True)
 
+        @torch.no_grad()
+        def act(parts, net=net, count=count):
+            parts = (parts[0] - rest) / wide, *parts[1:]
+            return net(inputs(parts, count)).numpy() * spread + middle
+
+        if trials:
+            report(rollouts(Driver(act, place), [partial(HomeTrial, request)
+                                                 for request in requests("short", trials)],
+                            progress=False))
+
+
+def report(outcomes):
+    """Print successes, all and by skill."""
+    done = sum(o.success for o in outcomes)
+    low, high = wilson(done, len(outcomes))
+    tasks = {o.task: [p.success for p in outcomes if p.task == o.task] for o in outcomes}
+    print(f"    short skills: {done / len(outcomes):.1%} [{low:.1%}, {high:.1%}] of "
+          f"{len(outcomes)}; "
+          + ", ".join(f"{task} {np.mean(s):.0%}" for task, s in tasks.items()), flush=True)
+
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
