@@ -23,8 +23,8 @@ class Recipe:
     alpha: float = 0.0  # weight of the flow loss; 0 leaves the expert untouched
     named: float = 0.0  # weight of saying, at a word of the prompt, where in the picture it is
     aim: float = 0.0  # weight of looking there, by a head a camera (see `pi05lite.train.aim`)
-    tell: float = 0.0  # weight of its value telling the expert where it is (`...train.tell`)
-    listen: float = 0.0  # weight of the expert's looking at names (`pi05lite.train.listen`)
+    tell: float = 0.0  # weight of values telling the expert what they say (`pi05lite.train.tell`)
+    listen: float = 0.0  # weight of the expert's looking at them (`pi05lite.train.listen`)
     insulate: bool = False  # knowledge insulation: no gradient from the flow loss to the VLM
     expert_rate: float = 1.0  # the expert's learning rate, times the others'
     expert_only: bool = False  # the VLM stays as it is, and only the flow is trained
