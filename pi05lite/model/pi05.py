@@ -118,6 +118,8 @@ class Pi05(nn.Module):
         C counts the slots that any row has: one that the whole batch lacks takes no place.
         """
         there = image_mask.any(dim=0)
+        if not there.any():  # a prompt alone
+            return images.new_zeros(len(images), 0, self.config.vlm.width), image_mask[:, :0]
         images, image_mask = images[:, there], image_mask[:, there]
         seen = self.vision(images[image_mask])  # (cameras there, P, D)
         tokens = seen.new_zeros(*image_mask.shape, *seen.shape[1:])

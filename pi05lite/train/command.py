@@ -24,6 +24,7 @@ from pi05lite.train import homes, recipe
 from pi05lite.train.averaging import MovingAverage
 from pi05lite.train.fit import fit
 from pi05lite.train.look import look
+from pi05lite.train.read import read
 
 LOOKED_AT = {"WD": 0.5, "MM": 0.25, "HL": 0.15, "ME": 0.1}
 
@@ -31,7 +32,8 @@ LOOKED_AT = {"WD": 0.5, "MM": 0.25, "HL": 0.15, "ME": 0.1}
 def pretrain(data, out, steps=None, config=None, reweight=False, **options):
     """Words and pictures, then pre-training on all sources; returns the Policy.
 
-    steps: of (looking, pre-training), None: the recipes' own. options go to `fit`.
+    steps: of (looking, pre-training), None: the recipes' own; a third as many of reading follow
+    those of looking. options go to `fit`.
     """
     config = config or configs.homes()
     first, second = steps or (None, None)
@@ -89,15 +91,18 @@ def quickest_precision():
 
 
 def start(setup, data, folder, r, shares=None, elsewhere=None):
-    """A new model whose tower and words know each other; kept in `folder` for the next time.
+    """A new model whose tower and words know each other, and that reads the states of prompts.
 
+    Kept in `folder` for the next time.
     shares: source -> share of the pictures (None: LOOKED_AT, as far as it is in the folder `data`);
     elsewhere: source -> another folder that holds it.
     """
     torch.manual_seed(r.seed)
     c, text = setup.config, setup.processor.text
     model = Pi05(c)
-    kept, about = folder / "model.safetensors", {"config": c.to_json(), "recipe": vars(r)}
+    reading = recipe.home_read(max(1, r.steps // 3))
+    kept, about = folder / "model.safetensors", {"config": c.to_json(), "recipe": vars(r),
+                                                 "reading": vars(reading)}
     if kept.is_file():
         if json.loads((folder / "made.json").read_text()) != json.loads(json.dumps(about)):
             raise ConfigError(say(f"{folder}", "made with the config and recipe of this run",
@@ -112,11 +117,23 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
                                          c.vision.image_size), name=name) for name in shares]
     mixture = Mixture(parts, shares, r.seed)
     look(model, text, mixture, r, folder)
+    read(model, setup.processor, subtasks(setup.mixture), reading, folder / "read")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.json").write_text(json.dumps(about))
     with atomic_path(kept) as temporary:
         save_file(model.state_dict(), temporary)
     return model
+
+
+def subtasks(mixture):
+    """Name of a robot -> the subtasks that it is given, in words."""
+    found = {}
+    for source in mixture.sources:
+        if source.name.endswith("/low"):
+            columns = [source.dataset.column(e, "subtask")
+                       for e in range(len(source.dataset.episodes))]
+            found.setdefault(source.robot.name, set()).update(str(s) for c in columns for s in c)
+    return {robot: sorted(texts) for robot, texts in found.items()}
 
 
 class Losses(pl.Callback):

@@ -222,6 +222,18 @@ def hushed():
         yield
 
 
+def brief(module, batches, recipe, out, progress=True):
+    """Train a LightningModule on an iterable of batches in one go, without checkpoints."""
+    quiet()
+    runner = pl.Trainer(
+        max_steps=recipe.steps, accelerator="auto", devices=1, gradient_clip_val=recipe.clip,
+        logger=CSVLogger(out, name="", version="log-000000"), log_every_n_steps=20,
+        callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
+        enable_progress_bar=progress, enable_checkpointing=False, enable_model_summary=False)
+    with hushed():
+        runner.fit(module, DataLoader(batches, batch_size=None))
+
+
 def describe(folder, model, processor, recipe):
     """Write config, processor and recipe files into a checkpoint folder."""
     (folder / "config.json").write_text(model.config.to_json())

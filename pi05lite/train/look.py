@@ -11,16 +11,14 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from pi05lite.data.images import to_float
 from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
-from pi05lite.train.fit import hushed, quiet
+from pi05lite.train.fit import brief
 from pi05lite.train.module import optimizer_of, sides_loss
 
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
@@ -122,18 +120,11 @@ def covered(box, side):
 
 def look(model, text, mixture, recipe, out, progress=True):
     """Train the model's tower and embeddings in place; logs go to folder `out`."""
-    quiet()
     patches = model.vision.tokens_per_image(model.config.vision.image_size)
     views = Views(mixture, text, patches, model.config.vocabulary.locations, recipe.batch_size,
                   recipe.steps)
-    runner = pl.Trainer(
-        max_steps=recipe.steps, accelerator="auto", devices=1, gradient_clip_val=recipe.clip,
-        logger=CSVLogger(out, name="", version="log-000000"), log_every_n_steps=20,
-        callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
-        enable_progress_bar=progress, enable_checkpointing=False, enable_model_summary=False)
     model.train()
-    with hushed():
-        runner.fit(Looking(model, recipe), DataLoader(views, batch_size=None))
+    brief(Looking(model, recipe), views, recipe, out, progress)
 
 
 @torch.no_grad()

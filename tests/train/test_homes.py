@@ -17,6 +17,7 @@ from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import load
 from pi05lite.tokens.kind import Kind
+from pi05lite.tokens.state import state_bins
 from pi05lite.train import command, homes, recipe
 from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
@@ -24,6 +25,7 @@ from pi05lite.train.fit import history
 from pi05lite.train.listen import EARS, listen_error, listening
 from pi05lite.train.look import Views, covered, look, points_right
 from pi05lite.train.module import TrainingModule, sides_loss
+from pi05lite.train.read import Prompts, read
 from pi05lite.train.tell import (
     NUMBERS,
     check_room,
@@ -197,6 +199,35 @@ def test_looking_teaches_where_named_things_are(setup, data, tmp_path):
     assert after > before + 0.2 and count > 100
     losses = [value for _, value in history(tmp_path)["names"]]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.slow
+def test_reading_teaches_the_end_of_a_prompt_to_tell_the_state(setup, tmp_path):
+    torch.manual_seed(0)
+    model, texts = Pi05(small()), command.subtasks(setup.mixture)
+    assert set(texts) == {"mobile", "arm", "two_arm"} and all(texts.values())
+    text = setup.processor.text
+    model.order(torch.tensor([text.encode(f" {i}")[0] for i in range(model.config.state_bins)]))
+    before = {name: w.clone() for name, w in model.state_dict().items()}
+    r = replace(recipe.home_read(440, 32), warmup=10, learning_rate=3e-3)
+    read(model, setup.processor, {"arm": texts["arm"][:2]}, r, tmp_path, progress=False)
+    losses = [value for _, value in history(tmp_path)["state"]]
+    assert losses[-1] < 0.75 * losses[0]
+    changed = {name.split(".")[0] for name, w in model.state_dict().items()
+               if not torch.equal(w, before[name])}
+    assert changed == {"embedding", "vlm"}
+
+
+def test_prompts_are_made_up_the_same_way_each_time_and_have_no_pictures(setup):
+    prompts = Prompts(setup.processor, command.subtasks(setup.mixture), recipe.home_read(2, 6))
+    one, two = (list(prompts) for _ in range(2))
+    assert torch.equal(one[1].tokens, two[1].tokens) and not torch.equal(one[0].state, one[1].state)
+    assert not one[0].image_mask.any() and (one[0].kinds == int(Kind.PROMPT))[one[0].valid].all()
+    assert one[0].state.abs().max() <= 1 and one[0].state.std() > 0.3
+    text = setup.processor.text.decode(one[0].tokens[0][one[0].valid[0]].tolist())
+    bins = state_bins(one[0].state[0].numpy())
+    size = len(text.split("State: ")[1].split(";")[0].split())
+    assert f"State: {' '.join(map(str, bins[:size]))};" in text
 
 
 def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):

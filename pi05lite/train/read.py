@@ -1,0 +1,69 @@
+"""Prompts are read before anything else: the end of a prompt tells the state that stands in it.
+
+pi0.5 writes the robot's state as words (section IV-A) for PaliGemma, which has read numbers on the
+web. Ours has not, and beside pictures it learns to read them slowly. So it learns that from prompts
+without pictures, with states made up at random, at a small part of what a step costs otherwise.
+"""
+
+import lightning.pytorch as pl
+import numpy as np
+from torch import nn
+from torch.utils.data import IterableDataset
+
+from pi05lite.data.examples import Example
+from pi05lite.train.fit import brief
+from pi05lite.train.module import optimizer_of
+from pi05lite.train.tell import check_room, end_errors
+
+
+class Reading(pl.LightningModule):
+    """Trains the embeddings and the VLM of a Pi05 on prompts without pictures."""
+
+    def __init__(self, model, recipe):
+        super().__init__()
+        check_room(model.config)
+        self.whole, self.recipe = [model], recipe  # in a list: not all of it is trained
+        self.parts = nn.ModuleList([model.embedding, model.vlm])
+
+    def training_step(self, batch, batch_idx):
+        """Mean |error| of the numbers of a state, in [-1, 1]."""
+        error, _ = end_errors(batch, self.whole[0].prefix(batch, hidden=False))
+        loss = error.mean() / batch.state.shape[1]
+        self.log("state", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self):
+        """The recipe's."""
+        return optimizer_of(self.parts, self.recipe)
+
+
+class Prompts(IterableDataset):
+    """Batches of prompts of the low level; texts: robot -> subtasks; states are made up."""
+
+    def __init__(self, processor, texts, recipe):
+        self.processor, self.texts, self.recipe = processor, texts, recipe
+
+    def __iter__(self):
+        for step in range(self.recipe.steps):
+            draw = np.random.default_rng((self.recipe.seed, step))
+            examples = [self.example(draw) for _ in range(self.recipe.batch_size)]
+            yield self.processor.collate(examples).without_action_tokens()
+
+    def example(self, draw):
+        """A prompt of one of the robots, with a chunk of nothing, since the low level has one."""
+        robot = self.processor.robot(draw.choice(sorted(self.texts)))
+        stats, nothing = robot.stats.state, np.zeros((1, robot.action_size), np.float32)
+        state = stats.unnormalize(draw.uniform(-1, 1, robot.state_size).astype(np.float32))
+        text = self.texts[robot.name][draw.integers(len(self.texts[robot.name]))]
+        horizon = self.processor.config.horizon
+        return Example("", "low", text, {}, robot.name, state,
+                       actions=nothing.repeat(horizon, 0), steps=np.ones(horizon, bool))
+
+
+def read(model, processor, texts, recipe, out, progress=True):
+    """Train a model's embeddings and VLM in place to read states; logs go to folder `out`.
+
+    texts: name of a robot -> subtasks as they are said to it.
+    """
+    model.train()
+    brief(Reading(model, recipe), Prompts(processor, texts, recipe), recipe, out, progress)
