@@ -21,7 +21,7 @@ from pi05lite.evaluate.intervals import wilson
 from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
 from pi05lite.homes.language import VERBS
-from pi05lite.homes.places import dock, wrap
+from pi05lite.homes.places import dock, way_to
 from pi05lite.homes.record import found, furniture, in_sight
 from pi05lite.homes.sources import (
     HomeSource,
@@ -31,6 +31,7 @@ from pi05lite.homes.sources import (
     said,
     views,
 )
+from pi05lite.train.tell import near
 
 HORIZON, STEPS, BATCH, RATE, WIDTH = 50, 4000, 256, 1.5e-3, 512
 TOLD = {"state and words": 2, "and the boxes of what they name": 3, "and the way to go": 4}
@@ -82,7 +83,7 @@ def waves(x):
 def inputs(parts, count):
     """The first `count` of (state, words, boxes, way) as one array for a net."""
     state, words, box, way = parts
-    told = waves(state / 2), words, waves(box), waves(way / (0.5 + np.abs(way)))
+    told = waves(state / 2), words, waves(box), waves(near(way))
     return torch.tensor(np.concatenate(told[:count], axis=1), dtype=torch.float32)
 
 
@@ -138,10 +139,7 @@ class Driver:
         seen = [[(name, tuple(box)) for name, box in things] for things in seen]
         way = np.zeros(3)
         if task.skill == "go":
-            (x, y, heading), goal = world.base, dock(episode.home.pieces[task.piece])
-            c, s = np.cos(heading), np.sin(heading)
-            across, along = goal[0] - x, goal[1] - y
-            way[:] = (c * across + s * along, c * along - s * across, wrap(goal[2] - heading))
+            way = way_to(world.base, dock(episode.home.pieces[task.piece]))
         return world.state(), bag(text, self.place), boxes(text, seen), way
 
 

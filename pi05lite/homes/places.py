@@ -20,6 +20,13 @@ def wrap(angle):
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
+def way_to(pose, goal):
+    """From one (x, y, heading) to another: ahead and left as seen from the first, and the turn."""
+    across, along = goal[0] - pose[0], goal[1] - pose[1]
+    c, s = np.cos(pose[2]), np.sin(pose[2])
+    return np.array([c * across + s * along, c * along - s * across, wrap(goal[2] - pose[2])])
+
+
 def over(piece, place):
     """Whether a place in the room is above or just beside a piece that things fall into."""
     x, y, heading = piece.pose

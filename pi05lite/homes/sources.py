@@ -11,7 +11,7 @@ from pi05lite.data.robots import Robot
 from pi05lite.data.sources import RobotSource
 from pi05lite.data.stats import compute
 from pi05lite.errors import DataError, say
-from pi05lite.homes.places import wrap
+from pi05lite.homes.places import way_to
 from pi05lite.homes.robots import find_robot
 
 
@@ -43,7 +43,6 @@ class HomeSource(RobotSource):
             example.objects = objects(self.dataset.column(e, "boxes")[t])
         return example
 
-
     def way(self, e, t):
         """(3,) ahead, left (m) and turn (rad) from where the base stands to where it does at the
         end of the subtask; None without odometry."""
@@ -52,11 +51,7 @@ class HomeSource(RobotSource):
         texts, poses = (self.dataset.column(e, name) for name in ("subtask", "odometry"))
         later = np.flatnonzero(np.asarray(texts[t:]) != texts[t])
         end = t + later[0] if len(later) else len(texts) - 1
-        (x, y, heading), (*there, turned) = (json.loads(str(poses[k])) for k in (t, end))
-        across, along = there[0] - x, there[1] - y
-        c, s = np.cos(heading), np.sin(heading)
-        return np.array([c * across + s * along, c * along - s * across, wrap(turned - heading)],
-                        np.float32)
+        return way_to(*(json.loads(str(poses[k])) for k in (t, end))).astype(np.float32)
 
 
 class WordsSource:

@@ -60,7 +60,7 @@ def end_errors(batch, prefix):
 
 def near(way):
     """Metres and radians (..., 3) in [-1, 1]: what is near in full, what is far by its side."""
-    return way / (0.5 + way.abs())
+    return way / (0.5 + abs(way))
 
 
 def values_of_text(batch, prefix, layer):
