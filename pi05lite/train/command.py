@@ -94,6 +94,7 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     """A new model whose tower and words know each other, and that reads the states of prompts.
 
     Kept in `folder` for the next time.
+
     shares: source -> share of the pictures (None: LOOKED_AT, as far as it is in the folder `data`);
     elsewhere: source -> another folder that holds it.
     """
@@ -117,7 +118,9 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
                                          c.vision.image_size), name=name) for name in shares]
     mixture = Mixture(parts, shares, r.seed)
     look(model, text, mixture, r, folder)
-    read(model, setup.processor, subtasks(setup.mixture), reading, folder / "read")
+    texts = subtasks(setup.mixture)
+    if texts:  # none where no robot's data is there
+        read(model, setup.processor, texts, reading, folder / "read")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.json").write_text(json.dumps(about))
     with atomic_path(kept) as temporary:
