@@ -109,7 +109,8 @@ def project(tmp_path):
 
 
 def make(project, *words, **codes):
-    plain = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    plain = {k: v for k, v in os.environ.items()  # not what an outer `make test ARGS=...` was told
+             if k != "ARGS" and not k.startswith("MAKE")}
     done = subprocess.run(
         ["make", "--no-print-directory", *words], cwd=project, text=True, capture_output=True,
         env={**plain, **{k: str(v) for k, v in codes.items()}},
