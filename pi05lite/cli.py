@@ -97,7 +97,8 @@ def commands():
         if stage == "pretrain":
             command.add_argument("--steps", type=int, nargs=2, metavar=("LOOK", "PRETRAIN"))
         else:
-            command.add_argument("--steps", type=int, nargs=2, metavar=("EXPERT", "POSTTRAIN"))
+            command.add_argument("--steps", type=int, nargs=3,
+                                 metavar=("EXPERT", "TOGETHER", "SETTLE"))
             command.add_argument("--from", dest="begin", required=True, help="the pre-trained run")
             command.add_argument("--evaluate-every", type=int, default=500, metavar="STEPS",
                                  help="24 short skills in new homes every so often; 0: never")

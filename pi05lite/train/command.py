@@ -44,10 +44,10 @@ def pretrain(data, out, steps=None, config=None, reweight=False, **options):
 
 def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, evaluate_every=0,
               **options):
-    """The expert alone, then post-training, from the checkpoint `begin`; returns the Policy.
+    """The expert alone, all together, the expert alone, from checkpoint `begin`: the Policy.
 
-    steps: of (the expert alone, post-training), None: the recipes' own. insulate: knowledge
-    insulation (no flow gradient in the VLM, alpha = 1).
+    steps: of the three, None: the recipes' own. insulate: knowledge insulation (no flow gradient in
+    the VLM, alpha = 1).
     """
     before = load(begin)
     robots, c = before.processor.robots, before.model.config
@@ -57,11 +57,12 @@ def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, eval
     model.load_state_dict(before.model.state_dict())
     alone, setup = (homes.prepare(data, c, stage, reweight=reweight, processor=before.processor)
                     for stage in ("expert", "posttrain"))
-    first, second = steps or (None, None)
+    first, second, third = steps or (None, None, None)
     run(model, alone, with_steps(recipe.home_expert, first), Path(out) / "expert", options)
     r = with_steps(recipe.home_posttrain, second)
     r = replace(r, insulate=True, alpha=1.0) if insulate else r
-    return run(model, setup, r, out, options, evaluate_every)
+    run(model, setup, r, Path(out) / "together", options, evaluate_every)
+    return run(model, alone, with_steps(recipe.home_settle, third), out, options, evaluate_every)
 
 
 def with_steps(make, steps):

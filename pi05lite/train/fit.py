@@ -85,11 +85,15 @@ class BatchesFromStep(pl.LightningDataModule):
                                   f"another {', another '.join(unlike)}",
                                   "torch.manual_seed(0) before the model is built, or load it"))
 
-    def train_dataloader(self):
+    def stream(self, step):
+        """This process's batches from a step on."""
         r, trainer = self.recipe, self.trainer
-        stream = Stream(self.mixture, self.processor.collate, r.batch_size, r.steps,
-                        trainer.global_step, trainer.global_rank, trainer.world_size, r.blur)
-        return DataLoader(stream, batch_size=None, num_workers=self.workers)
+        return Stream(self.mixture, self.processor.collate, r.batch_size, r.steps, step,
+                      trainer.global_rank, trainer.world_size, r.blur)
+
+    def train_dataloader(self):
+        return DataLoader(self.stream(self.trainer.global_step), batch_size=None,
+                          num_workers=self.workers)
 
 
 def fit(model, processor, mixture, recipe, out, until=None, resume=True, progress=True, workers=0,
@@ -176,6 +180,9 @@ def check_devices(runner, recipe):
     if recipe.lora is not None and isinstance(runner.strategy, Sharded):
         raise ConfigError(say("strategy", '"ddp" or one device, since recipe.lora is set', "fsdp",
                               "adapters fit on one device: see pi05lite.train.lora.cost"))
+    if recipe.kept and isinstance(runner.strategy, Sharded):
+        raise ConfigError(say("strategy", '"ddp" or one device, since recipe.kept is set', "fsdp",
+                              "kept=0"))
     if runner.world_size > recipe.batch_size:
         raise ConfigError(say("recipe.batch_size (over all devices)",
                               f"at least one example for each of {runner.world_size} processes",

@@ -15,11 +15,12 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from pi05lite.errors import Pi05Error, say
+from pi05lite.errors import ConfigError, Pi05Error, say
 from pi05lite.tokens.kind import Kind
 from pi05lite.train.aim import aim_error, names, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
+from pi05lite.train.keep import Kept, rows_of
 from pi05lite.train.listen import listen_error, listening
 from pi05lite.train.tell import check_room, end_errors, tell_error
 
@@ -34,6 +35,11 @@ class TrainingModule(pl.LightningModule):
         self.model, self.recipe, self.source_names = model, recipe, list(sources)
         if recipe.tell > 0 or recipe.listen > 0:
             check_room(model.config)
+        if recipe.kept and not (recipe.expert_only and recipe.drawn):
+            raise ConfigError(say("recipe.kept", "0, unless expert_only is True and drawn above 0: "
+                                  "a VLM that learns says something else at each step",
+                                  recipe.kept, "kept=0, or set these too"))
+        self.kept = None  # prefixes, once training starts
         self.strict_loading = recipe.lora is None  # checkpoints of adapters leave the rest out
 
     def state_dict(self, *args, **options):
@@ -68,21 +74,15 @@ class TrainingModule(pl.LightningModule):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
         if self.sharded:
             return self.terms_of(batch, draws)
-        total = {}
-        for rows, part in batch.parts():
-            mine = self.terms_of(part, None if draws is None else draws.select(rows))
-            for name, (some, count) in mine.items():
-                before = total.get(name, (0.0, 0))
-                total[name] = before[0] + some, before[1] + count
-        return total
+        if self.kept is not None:
+            return total(self.flow_errors(*row) for row in self.from_kept(batch, draws))
+        return total(self.terms_of(part, None if draws is None else draws.select(rows))
+                     for rows, part in batch.parts())
 
     def terms_of(self, batch, draws):
         """The terms of rows that go through the model together."""
         if self.recipe.expert_only:
-            batch = batch.without_action_tokens()
-            with torch.no_grad():
-                prefix = self.model.prefix(batch, hidden=False)
-            return self.flow_errors(prefix, batch, draws)
+            return self.flow_errors(*self.frozen(batch), draws)
         if self.recipe.aim > 0:
             with queries_of(self.model, batch) as notes:
                 prefix = self.model.prefix(batch)
@@ -107,6 +107,39 @@ class TrainingModule(pl.LightningModule):
         for i, name in enumerate(self.source_names):
             out[f"tokens/{name}"] = some(source == i)
         return out
+
+    def frozen(self, batch):
+        """The prefix of rows and the rows themselves, as an expert alone is shown them."""
+        batch = batch.without_action_tokens()
+        with torch.no_grad():
+            return self.model.prefix(batch, hidden=False), batch
+
+    def from_kept(self, batch, draws):
+        """Keep the prefixes of a batch; yields (prefix, rows, draws) of what is drawn from all."""
+        self.kept.add(self.rows_to_keep(batch))
+        if not len(self.kept):  # nothing with actions has come yet
+            yield *self.frozen(batch), draws
+            return
+        r, chance = self.recipe, draws.each[0]
+        for prefix, part in self.kept.draw(r.drawn // processes(), chance):
+            seeds = torch.randint(2**31, (len(part),), generator=chance)
+            yield prefix, part, Draws(r.seed, seeds.tolist())
+
+    def rows_to_keep(self, batch):
+        """What is kept of a batch, row by row."""
+        return [row for _, part in batch.parts() for row in rows_of(*self.frozen(part))]
+
+    def on_train_start(self):
+        """Room for what is kept; a run that goes on keeps again what it had kept."""
+        if not self.recipe.kept:
+            return
+        size, step, rows = max(1, self.recipe.kept // processes()), self.trainer.global_step, []
+        while step > 0 and len(rows) < size:
+            step -= 1
+            batch = next(iter(self.trainer.datamodule.stream(step))).to(self.device)
+            rows = self.rows_to_keep(self.ready(batch, step)[0]) + rows
+        self.kept = Kept(size)
+        self.kept.add(rows)
 
     def pointing_error(self, prefix, batch):
         """Where words of the prompt point to, read off their last tokens: cross-entropy, count.
@@ -156,18 +189,22 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch, batch_idx):
         """One step; a loss that is not finite stops training before it reaches the weights."""
-        trainer, r = self.trainer, self.recipe
-        first = trainer.global_step * r.batch_size  # numbers as `fit.Stream` deals them out
-        numbers = range(first + trainer.global_rank, first + r.batch_size, trainer.world_size)
-        draws = Draws(r.seed, numbers)
-        if r.augment:
-            batch.images = augment(batch.images, self.model.config.cameras, draws, moved=r.move)
-        losses = self.losses(batch, draws)
+        losses = self.losses(*self.ready(batch, self.trainer.global_step))
         if not torch.isfinite(losses["loss"]):
             self.stop("loss", losses["loss"])
         self.log_dict(losses, batch_size=len(batch), on_step=True, on_epoch=False)
         self.log("bar", losses["loss"], prog_bar=True, logger=False)
         return losses["loss"]
+
+    def ready(self, batch, step):
+        """The batch of a step with its pictures changed, and the draws of its examples."""
+        trainer, r = self.trainer, self.recipe
+        first = step * r.batch_size  # numbers as `fit.Stream` deals them out
+        draws = Draws(r.seed, range(first + trainer.global_rank, first + r.batch_size,
+                                    trainer.world_size))
+        if r.augment:
+            batch.images = augment(batch.images, self.model.config.cameras, draws, moved=r.move)
+        return batch, draws
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None,
                                     gradient_clip_algorithm=None):
@@ -190,6 +227,16 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self):
         """The recipe's, for all weights that are trained."""
         return optimizer_of(self.model, self.recipe)
+
+
+def total(parts):
+    """Terms of several groups of rows added up, name -> (sum, how many)."""
+    out = {}
+    for part in parts:
+        for name, (some, count) in part.items():
+            before = out.get(name, (0.0, 0))
+            out[name] = before[0] + some, before[1] + count
+    return out
 
 
 def optimizer_of(module, r):

@@ -270,20 +270,25 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
     monkeypatch.setattr(recipe, "home_posttrain",
                         lambda steps=40: replace(HOME_POSTTRAIN(steps, 8), save_every=10, warmup=2))
     monkeypatch.setattr(recipe, "home_expert",
-                        lambda steps=20: replace(HOME_EXPERT(steps, 8), save_every=10, warmup=2))
+                        lambda steps=20: replace(HOME_EXPERT(steps, 4), save_every=10, warmup=2,
+                                                 kept=64, drawn=16))
     before, after = str(tmp_path / "pre"), str(tmp_path / "post")
     train = ["train", "pretrain", "--data", str(data), "--out", before]
     assert cli.main([*train, "--steps", "10", "200", "--precision", "32-true"]) == 0
     losses = [value for _, value in history(before)["text"]]
     assert losses[-1] < losses[0] - 1
     train = ["train", "posttrain", "--data", str(data), "--out", after, "--from", before]
-    assert cli.main([*train, "--steps", "20", "40", "--evaluate-every", "40",
+    assert cli.main([*train, "--steps", "20", "40", "20", "--evaluate-every", "20",
                      "--precision", "32-true"]) == 0
-    flow = [value for _, value in history(after)["flow"]]
+    flow = [value for _, value in history(Path(after) / "together")["flow"]]
     assert flow[-1] < flow[0]
-    alone, all_of_it = load(Path(after) / "expert").model, load(after).model
+    alone, together, all_of_it = (load(Path(after) / stage).model
+                                  for stage in ("expert", "together", ""))
     assert torch.equal(alone.vlm.norm.weight, load(before).model.vlm.norm.weight)
-    assert not torch.equal(alone.vlm.norm.weight, all_of_it.vlm.norm.weight)
+    assert not torch.equal(alone.vlm.norm.weight, together.vlm.norm.weight)
+    assert torch.equal(together.vlm.norm.weight, all_of_it.vlm.norm.weight)
+    own = [m.expert.action_out.weight for m in (alone, together, all_of_it)]
+    assert not torch.equal(own[0], own[1]) and not torch.equal(own[1], own[2])
     assert alone.config == all_of_it.config and alone.config.action_spread[7] == 1
     assert "skills" in capsys.readouterr().out and history(after)["success/short"]
     results = tmp_path / "short.json"
@@ -291,11 +296,11 @@ def test_from_nothing_to_a_policy_that_acts_in_homes(data, tmp_path, monkeypatch
     assert len(json.loads(results.read_text())["rows"]) == 6
     # A run that is finished trains no further, and its weights stay.
     weights = load(after).model.state_dict()
-    again = command.posttrain(data, after, before, (20, 40), progress=False)
+    again = command.posttrain(data, after, before, (20, 40, 20), progress=False)
     assert all(torch.equal(again.model.state_dict()[k], v) for k, v in weights.items())
     # A run folder made otherwise is refused.
     with pytest.raises(ConfigError, match="another"):
-        command.posttrain(data, after, before, (20, 41), progress=False)
+        command.posttrain(data, after, before, (20, 41, 20), progress=False)
 
 
 @pytest.mark.parametrize("able, known", [((), "32-true"), (("avx512_bf16",), "bf16-mixed"),
