@@ -22,7 +22,7 @@ lab: $(STAMP)  ## set up, then open JupyterLab on the first notebook
 
 # Exit code 5 is "no test selected": fine for one of the two halves, not for both.
 test: $(STAMP)  ## set up, then run the tests, fast ones first; ARGS="-k masks" goes to pytest
-	@fast=0; $(PYTEST) -m "not slow" $(ARGS) || fast=$$?; \
+	@fast=0; $(PYTEST) -m "not slow" $(WORKERS) $(ARGS) || fast=$$?; \
 	[ $$fast -eq 0 ] || [ $$fast -eq 5 ] || exit $$fast; \
 	slow=0; $(PYTEST) -m slow $(WORKERS) $(ARGS) || slow=$$?; \
 	[ $$slow -eq 0 ] || { [ $$slow -eq 5 ] && [ $$fast -eq 0 ]; } || exit $$slow

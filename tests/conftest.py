@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import pi05lite  # noqa: F401  # first: it lets torchvision import next to a CPU-only torch
+from tests.model.toy import PARITY
 
 
 def pytest_configure():
@@ -25,6 +26,32 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name != "test_notebooks.py":
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_sessionfinish(session):
+    """One of several workers hands over what it noted."""
+    if hasattr(session.config, "workeroutput"):
+        rows = session.config.stash.get(PARITY, {})
+        session.config.workeroutput["parity"] = [[*key, gap] for key, gap in rows.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a worker noted joins what the others did."""
+    rows = node.config.stash.setdefault(PARITY, {})
+    for thing, name, gap in getattr(node, "workeroutput", {}).get("parity", []):
+        rows[thing, name] = gap
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """How far our figures are from those of the other implementations."""
+    rows = config.stash.get(PARITY, {})
+    if rows:
+        terminalreporter.section("parity: largest difference over largest entry")
+        for thing in dict.fromkeys(what for what, _ in rows):
+            gaps = [f"{name} {rows[thing, name]:.1e}" for name in ("pi05", "pi0")
+                    if (thing, name) in rows]
+            terminalreporter.line(f"{thing:28}" + "   ".join(gaps))
 
 
 @pytest.fixture(scope="session")

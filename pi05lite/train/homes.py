@@ -31,7 +31,7 @@ PRETRAIN = {"MM/low": 0.06, "ME/low": 0.20, "CE/low": 0.12, "HL/high": 0.14, "MM
 POSTTRAIN = {"MM/low": 0.66, "ME/low": 0.06, "HL/high": 0.14, "VI/high": 0.03, "MM/things": 0.05,
              "HL/things": 0.02, "WD": 0.04}
 EXPERT = {"MM/low": 1.0}
-SHARES = {"pretrain": PRETRAIN, "expert": EXPERT, "posttrain": POSTTRAIN}
+SHARES = {"pretrain": PRETRAIN, "expert": EXPERT, "posttrain": POSTTRAIN, "settle": EXPERT}
 ROBOTS = ("MM", "ME", "CE")  # whose statistics normalise what their robots sense and do
 
 

@@ -172,7 +172,8 @@ class TrainingModule(pl.LightningModule):
             noise, tau = draws.select(rows).flow(self.model.config, r.flow_draws,
                                                  self.model.objective.times)
             noise, tau = noise.to(batch.actions), tau.to(batch.actions.device)
-        batch, prefix = batch[rows], prefix.select(rows)
+        if not rows.all():  # else it would only be copied
+            batch, prefix = batch[rows], prefix.select(rows)
         mask, source = batch.action_mask, batch.source
         with listening(self.model) if r.listen > 0 else nullcontext() as notes:
             error = self.model.flow_losses(prefix, batch.actions, mask, r.flow_draws, r.insulate,

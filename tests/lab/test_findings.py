@@ -13,7 +13,7 @@ from pi05lite.lab.findings.paper import PAPER
 from pi05lite.lab.findings.plan import RECIPES, SHARES, STAGES, Plan, stages
 from pi05lite.lab.findings.questions import QUESTIONS, STANDARD, Point, Question
 
-SIZES = {"look": 3, "pretrain": 3, "expert": 3, "posttrain": 4}
+SIZES = {"look": 3, "pretrain": 3, "expert": 3, "posttrain": 4, "settle": 2}
 
 
 def plan_of(number, label):
@@ -84,7 +84,7 @@ def test_flow_only_never_writes_tokens_and_learns_the_flow_from_the_start():
     assert all(s.tokens is None for s in made.values()) and "expert" not in made
     assert made["pretrain"].recipe.alpha > 0 and made["pretrain"].recipe.new_expert
     assert made["pretrain"].shares == SHARES["pretrain"]
-    assert [s.recipe.steps for s in by_kind(longer).values()] == [3, 9, 12]
+    assert [s.recipe.steps for s in by_kind(longer).values()] == [3, 9, 12, 6]
     assert "pretrain.alpha: 10.0 against 0.0" in plan.differs()
 
 
@@ -100,7 +100,8 @@ def test_insulated_joint_and_frozen_share_what_comes_before():
               if vars(joint["posttrain"].recipe)[k] != v}
     assert unlike == {"insulate", "alpha"} and apart["posttrain"].recipe.alpha == 1
     assert "posttrain" not in frozen and frozen["expert"].recipe.expert_only
-    assert frozen["expert"].recipe.steps == SIZES["expert"] + SIZES["posttrain"]
+    late = ("expert", "posttrain", "settle")
+    assert frozen["expert"].recipe.steps == sum(SIZES[k] for k in late)
 
 
 def test_denoising_needs_one_policy_and_diffusion_another_expert():
@@ -109,7 +110,7 @@ def test_denoising_needs_one_policy_and_diffusion_another_expert():
         1, 2, 5, 10, 20, 50}
     other = by_kind(plan_of(6, "diffusion, 10 steps"))
     assert other["pretrain"] == by_kind(STANDARD)["pretrain"]
-    assert other["expert"].diffusion and other["posttrain"].diffusion
+    assert all(other[k].diffusion for k in ("expert", "posttrain", "settle"))
 
 
 def test_tokenizers_differ_from_pre_training_on_and_share_the_look():
@@ -222,14 +223,14 @@ def test_a_question_is_answered_cut_off_taken_up_and_not_answered_twice(
         with pytest.raises(Cut):
             answer(place, tmp_path)
     runs = {f.name for f in place.folder.glob("*-*")}
-    assert {name.split("-")[0] for name in runs} == set(STAGES) and len(runs) == 4
+    assert {name.split("-")[0] for name in runs} == set(STAGES) and len(runs) == 5
     made = {f: f.stat().st_mtime_ns for f in place.folder.rglob("model.safetensors")}
     (file,) = answer(place, tmp_path)
     assert all(f.stat().st_mtime_ns == t for f, t in made.items())
     found = json.loads(file.read_text())
     # What differs in post-training alone has trained that alone: the expert is shared.
     kinds = [f.name.split("-")[0] for f in place.folder.glob("*-*")]
-    assert sorted(kinds) == sorted([*STAGES, "posttrain"])
+    assert sorted(kinds) == sorted([*STAGES, "posttrain", "settle"])
     one, other, quick_one = found["points"]
     assert one["runs"] == quick_one["runs"] != other["runs"]
     assert one["differs"] == [] and other["differs"] == ["without: VI against nothing"]
@@ -257,7 +258,7 @@ def test_a_question_is_answered_cut_off_taken_up_and_not_answered_twice(
     assert [p["label"] for p in told["points"]] == ["standard", "one step"]
     assert told["left out"] == ["no person, short"] and given.name == "finding_5_policy.json"
     assert told["points"][0]["success"] == one["success"]
-    assert told["policies"][0]["recipe"]["stage"] == "posttrain"
+    assert told["policies"][0]["recipe"]["stage"] == "settle"
     assert str(tmp_path) not in given.read_text()
 
 

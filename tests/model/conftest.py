@@ -8,19 +8,6 @@ from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
 from pi05lite.tokens.kind import Kind
 
-from .toy import PARITY
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """How far our figures are from those of the other implementations."""
-    rows = config.stash.get(PARITY, {})
-    if rows:
-        terminalreporter.section("parity: largest difference over largest entry")
-        for thing in dict.fromkeys(what for what, _ in rows):
-            gaps = [f"{name} {rows[thing, name]:.1e}" for name in ("pi05", "pi0")
-                    if (thing, name) in rows]
-            terminalreporter.line(f"{thing:28}" + "   ".join(gaps))
-
 
 @pytest.fixture(scope="session")
 def awake():

@@ -48,6 +48,9 @@ def runs(folder, **devices):
                            ("words", PRETRAIN, 4)):
         keep = Keep(folder / f"{name}-{until}")
         fit(*toy.parts(), r, folder / name, until=until, callbacks=[keep], **options)
+    if devices.get("strategy") != "fsdp":
+        fit(*toy.parts(), toy.alone(), folder / "kept", callbacks=[Keep(folder / "kept-None")],
+            **options)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,17 @@ def test_stopping_and_going_on_equals_one_run_on_two_processes(runs, strategy):
 
 
 @pytest.mark.slow
+def test_each_process_keeps_prefixes_of_its_own_and_the_weights_stay_one(runs):
+    """They draw from other rows than one process does, so the runs are alike, not the same."""
+    tables = [load_file(runs / "ddp" / f"kept-None.{rank}") for rank in (0, 1)]
+    for name, value in tables[0].items():
+        assert torch.equal(value, tables[1][name]), name  # one loss, one gradient
+    one = load_file(runs / "one" / "kept-None.0")
+    assert set(one) == set(tables[0]) and not torch.equal(one["loss/9"], tables[0]["loss/9"])
+    assert float(tables[0]["loss/16"]) < float(tables[0]["loss/1"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_run_of_two_processes_goes_on_with_one(runs, strategy, tmp_path):
     """And its checkpoint is an ordinary one."""

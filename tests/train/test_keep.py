@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from pi05lite.errors import ConfigError
-from pi05lite.train import recipe
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import check_devices, fit
 from pi05lite.train.keep import Kept, rows_of
@@ -16,8 +15,7 @@ from pi05lite.train.sharded import Sharded
 from tests.train import toy
 from tests.train.test_fit import Losses
 
-# More than fit in what is kept come by before step 10, so the oldest have left.
-ALONE = replace(recipe.home_expert(16, 4), kept=24, drawn=12, listen=0.0, save_every=5, warmup=2)
+ALONE = toy.alone()
 
 
 def opened(model):

@@ -70,6 +70,12 @@ def quick(stage=recipe.posttrain, **changes):
     return replace(stage(steps=30, batch_size=8), save_every=5, **changes)
 
 
+def alone(**changes):
+    """A recipe of 16 steps of the expert alone, by which more comes than is kept."""
+    return replace(recipe.home_expert(16, 4), kept=24, drawn=12, listen=0.0, save_every=5,
+                   warmup=2, **changes)
+
+
 def run(out, **options):
     """Train and return the policy."""
     return fit(*parts(), quick(), out, progress=False, tensorboard=False, **options)

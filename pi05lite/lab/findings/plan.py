@@ -6,9 +6,11 @@ from pi05lite.errors import ConfigError, say
 from pi05lite.train import homes, recipe
 from pi05lite.train.command import LOOKED_AT
 
-STAGES = ("look", "pretrain", "expert", "posttrain")
+STAGES = ("look", "pretrain", "expert", "posttrain", "settle")
+LATE = STAGES[2:]  # those with actions by flow
 RECIPES = {"look": recipe.home_look, "pretrain": recipe.home_pretrain,
-           "expert": recipe.home_expert, "posttrain": recipe.home_posttrain}
+           "expert": recipe.home_expert, "posttrain": recipe.home_posttrain,
+           "settle": recipe.home_settle}
 SHARES = {"look": LOOKED_AT, **homes.SHARES}
 TOKENS = ("FAST", "bins", "VQ", None)
 
@@ -52,7 +54,7 @@ class Plan:
 
     def shares(self, stage):
         """Part of a source -> share of the examples, as in `homes.SHARES`; not summing to 1."""
-        gone = {*self.without, *(self.late if stage in ("expert", "posttrain") else self.early)}
+        gone = {*self.without, *(self.late if stage in LATE else self.early)}
         return {part: share for part, share in SHARES[stage].items()
                 if part not in gone and part.split("/")[0] not in gone}
 
@@ -98,13 +100,13 @@ def stages(plan, sizes, seed):
     for kind in (k for k in STAGES if k in plan.stages):
         look = kind == "look"
         steps = sizes[kind] * (1 if look else plan.longer)
-        if kind == "expert" and "posttrain" not in plan.stages:
-            steps += sizes["posttrain"]  # a frozen VLM: the expert has all of post-training
+        if kind == "expert":  # a frozen VLM: the expert has all of post-training
+            steps += sum(sizes[k] for k in ("posttrain", "settle") if k not in plan.stages)
         shares = plan.shares(kind)
         before = Stage(
             kind, replace(sized(RECIPES[kind](), steps), seed=seed, **plan.changes.get(kind, {})),
             shares, plan.homes if any(p.startswith("MM") for p in shares) else None,
-            None if look else plan.tokens, plan.diffusion and kind in ("expert", "posttrain"),
+            None if look else plan.tokens, plan.diffusion and kind in LATE,
             words, before)
         made.append(before)
     return made

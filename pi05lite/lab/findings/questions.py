@@ -84,7 +84,7 @@ def high_level():
              "(drivers.outsider); in the paper it was GPT-4, which looked.")
 
 
-FLOW_FIRST = Plan(tokens=None, stages=("look", "pretrain", "posttrain"), changes={
+FLOW_FIRST = Plan(tokens=None, stages=("look", "pretrain", "posttrain", "settle"), changes={
     "pretrain": {"alpha": 10.0, "flow_draws": 8, "expert_rate": 4.0, "new_expert": True}})
 
 
@@ -96,7 +96,7 @@ def tokens_first():
         Point("FAST only", Plan(stages=("look", "pretrain", "posttrain"), writes=True,
                                 changes={"posttrain": {"alpha": 0.0}}))),
         note="Flow only: the flow loss in place of action tokens in both stages, the same examples "
-             "and steps; the expert has no stage of its own then.")
+             "and steps; the expert has no stage of its own before post-training then.")
 
 
 def insulation():
@@ -107,7 +107,7 @@ def insulation():
             "insulated": Plan(changes={"posttrain": {"insulate": True, "alpha": 1.0}}),
             "frozen": Plan(stages=("look", "pretrain", "expert"))}.items()),
         note="Insulated with alpha 1 (arXiv 2505.23705), joint with 10. Frozen: the stage of the "
-             "expert alone, which gets the steps of post-training too.")
+             "expert alone, which gets the steps of all post-training.")
 
 
 def denoising():
