@@ -110,7 +110,8 @@ def home_posttrain(steps=8000, batch_size=16, learning_rate=7e-4):
 def home_settle(steps=4000):
     """The expert alone once more, when the VLM has learned all it will: post-training ends with it.
 
-    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM.
+    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. 0.28 s
+    a step of two CPU cores without bfloat16, a process on each.
     """
     return replace(home_expert(steps), stage="settle", ema=0.998, new_expert=False)
 
