@@ -59,6 +59,15 @@ class Sharded(FSDPStrategy):
         with self.whole():
             self.model.load_state_dict(state_dict, strict=strict)
 
+    def save_checkpoint(self, checkpoint, filepath, storage_options=None):
+        """The first process writes the folder; the others wait for it in Trainer.save_checkpoint.
+
+        Lightning's own asks in each process whether the path is a folder already, and so fails in
+        one that asks when the first has just written it.
+        """
+        if self.is_global_zero:
+            self.checkpoint_io.save_checkpoint(checkpoint, filepath)
+
     def load_checkpoint(self, path, weights_only=None):
         """Read a folder; the moments are taken out here, the weights by `MovingAverage`."""
         checkpoint = self.checkpoint_io.load_checkpoint(path)
