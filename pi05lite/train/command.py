@@ -46,8 +46,8 @@ def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, eval
               **options):
     """The expert alone, all together, the expert alone, from checkpoint `begin`: the Policy.
 
-    steps: of the three, None: the recipes' own. insulate: knowledge insulation (no flow gradient in
-    the VLM, alpha = 1).
+    The first two keep folders of their own in `out`, expert and together. steps: of the three,
+    None: the recipes' own. insulate: knowledge insulation (no flow gradient in the VLM, alpha = 1).
     """
     before = load(begin)
     robots, c = before.processor.robots, before.model.config

@@ -105,7 +105,8 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
     run goes on from there (resume=False refuses instead of overwriting). until: stop at this step
     and save, to go on later; None: the recipe's last.
     devices, num_nodes: processes a machine, and machines; every one gets its share of the recipe's
-    batch_size, and any number of them makes the same run. strategy: "ddp" (a whole model each),
+    batch_size, and any number of them makes the same run (but for what is drawn from
+    `kept` prefixes). strategy: "ddp" (a whole model each),
     "fsdp" (a part each; returns None, read the result with `pi05lite.load(out)`) or Lightning's
     own. module: a TrainingModule with another loss.
     `trainer` goes to lightning.Trainer: accelerator, precision, ... Raises ConfigError on a
@@ -183,6 +184,10 @@ def check_devices(runner, recipe):
     if recipe.kept and isinstance(runner.strategy, Sharded):
         raise ConfigError(say("strategy", '"ddp" or one device, since recipe.kept is set', "fsdp",
                               "kept=0"))
+    if recipe.kept and runner.world_size > recipe.drawn:
+        raise ConfigError(say("recipe.drawn (over all devices)",
+                              f"at least one row for each of {runner.world_size} processes",
+                              recipe.drawn, "raise it, or use fewer devices"))
     if runner.world_size > recipe.batch_size:
         raise ConfigError(say("recipe.batch_size (over all devices)",
                               f"at least one example for each of {runner.world_size} processes",

@@ -1,8 +1,8 @@
 """Keys and values of prefixes, kept while an expert learns alone, and trained on again and again.
 
-A frozen VLM says the same of a picture each time, and saying it costs ten times what the expert's
-step on it does. So each step puts a few new prefixes in the place of the oldest, and the expert
-learns from many, drawn at random from all that are kept.
+A frozen VLM says the same of a picture each time, and saying it costs several times what the
+expert's step on it does. So each step puts a few new prefixes in the place of the oldest, and the
+expert learns from many, drawn at random from all that are kept.
 """
 
 from collections import deque
@@ -26,7 +26,6 @@ class Row:
     cache: torch.Tensor  # (T, layers, 2, N', K) keys and values, in float16
     dtype: torch.dtype  # ... and what they were in
     layout: torch.Tensor  # (T, 2) kind and validity
-    state: torch.Tensor | None
     batch: dict  # name in Batch -> its tensor, without the pictures
 
 
@@ -60,11 +59,10 @@ def rows_of(prefix, batch):
     made = []
     for b in batch.action_mask.flatten(1).any(1).nonzero()[:, 0].tolist():
         length = int(batch.valid[b].sum())
-        state = None if prefix.state is None else prefix.state[b]
         rest = {name: x[b, :length] if name in OF_TEXT else x[b]
                 for name, x in vars(batch).items() if x is not None and name != "images"}
         made.append(Row(tuple(batch.image_mask[b].tolist()), half[b, :images + length].clone(),
-                        cache.dtype, layout[b, :images + length], state, rest))
+                        cache.dtype, layout[b, :images + length], rest))
     return made
 
 
@@ -73,12 +71,11 @@ def together(rows):
     cache = pad([row.cache for row in rows]).to(rows[0].dtype)
     cache = cache.movedim(1, -2)  # (B, layers, 2, N', T, K)
     kinds, valid = pad([row.layout for row in rows]).unbind(-1)
-    state = None if rows[0].state is None else torch.stack([row.state for row in rows])
     columns = {name: [row.batch[name] for row in rows] for name in rows[0].batch}
     values = {name: pad(column, -1 if name == "places" else 0) if name in OF_TEXT
               else torch.stack(column) for name, column in columns.items()}
     prefix = Prefix(None, [layer.unbind(1) for layer in cache.unbind(1)],
-                    Layout(kinds, valid.bool()), state)
+                    Layout(kinds, valid.bool()), values.get("state"))
     return prefix, Batch(images=cache.new_empty(len(rows), 0), **values)
 
 

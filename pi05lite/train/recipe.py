@@ -88,7 +88,7 @@ def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
     """The expert from random weights on the VLM as it is: post-training begins with it.
 
     It learns several times as fast alone, at a rate that the VLM would not bear, and from prefixes
-    that are kept: at each step 96 of them, 8 of them new. They take up to 1.6 GB.
+    that are kept: at each step 96 of them, 8 of them new. They take some 1.3 GB.
     """
     return Recipe("expert", steps, batch_size, learning_rate, warmup=50, final_share=0.03,
                   weight_decay=0.01, blur=0.01, ema=0.995, move=False, alpha=1.0, listen=0.1,

@@ -1,6 +1,7 @@
 """Kept prefixes: what is drawn from them is what the VLM says, and a run can go on with them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,18 +19,9 @@ from tests.train.test_fit import Losses
 ALONE = toy.alone()
 
 
-def opened(model):
-    """A model whose expert looks at the prefix: at the start of training its gates are closed."""
-    with torch.no_grad():
-        for name, p in model.expert.named_parameters():
-            if "modulation" in name:
-                p.normal_(0, 0.5)
-    return model
-
-
 def test_what_is_drawn_gives_the_loss_of_a_prefix_just_computed():
-    model, processor, mixture = toy.parts()
-    module = TrainingModule(opened(model), ALONE, mixture.names)
+    model, processor, mixture = toy.awake()
+    module = TrainingModule(model, ALONE, mixture.names)
     batch = processor.collate([mixture[i] for i in range(16)])
     kept = Kept(100)
     kept.add(module.rows_to_keep(batch))
@@ -105,6 +97,12 @@ def test_only_a_vlm_that_stays_as_it_is_can_be_kept():
     for changes in ({"expert_only": False}, {"drawn": 0}):
         with pytest.raises(ConfigError, match="recipe.kept"):
             TrainingModule(model, replace(ALONE, **changes), ["waves/low"])
-    runner = type("Runner", (), {"strategy": Sharded(), "world_size": 1})()
     with pytest.raises(ConfigError, match="recipe.kept"):
-        check_devices(runner, ALONE)
+        check_devices(SimpleNamespace(strategy=Sharded(), world_size=1), ALONE)
+
+
+def test_each_process_draws_at_least_one():
+    runner = SimpleNamespace(strategy=None, world_size=2, accumulate_grad_batches=1)
+    check_devices(runner, replace(ALONE, drawn=2))
+    with pytest.raises(ConfigError, match="recipe.drawn"):
+        check_devices(runner, replace(ALONE, drawn=1))

@@ -23,16 +23,6 @@ RECIPE = replace(recipe.finetune(steps=12, batch_size=8, learning_rate=1e-2, lor
 QUIET = dict(progress=False, tensorboard=False)
 
 
-def awake(seed=0):
-    """Toy parts whose expert says something: its adaptive norms are open."""
-    model, processor, mixture = toy.parts(seed)
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            if "modulation" in name:
-                p.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
-    return model, processor, mixture
-
-
 def weights(model):
     """Copies of the weights below the adapters, by their plain names."""
     return {k.replace("base_layer.", ""): v.clone() for k, v in model.state_dict().items()
@@ -61,7 +51,7 @@ def chunk(model, mixture, processor):
 def run(tmp_path_factory):
     """A fine-tuning run in one go: its folder, base weights, policy."""
     out = tmp_path_factory.mktemp("lora")
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     before = weights(model)
     policy = fit(model, processor, mixture, RECIPE, out, **QUIET)
     return out, before, policy
@@ -87,7 +77,7 @@ def test_the_full_size_costs_what_was_worked_out_by_hand():
 
 
 def test_a_model_starts_as_it_was():
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     before = chunk(model, mixture, processor)
     after = chunk(lora.add(model, 4, 8), mixture, processor)
     assert all(torch.equal(a, b) for a, b in zip(before, after))
@@ -102,7 +92,7 @@ def test_either_half_may_be_left_alone(vlm, expert):
 
 
 def test_only_the_adapters_change_and_the_loss_falls(tmp_path, capsys):
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     before = weights(model)
     r = replace(RECIPE, steps=60, batch_size=16, save_every=1000)
     fit(model, processor, mixture, r, tmp_path, progress=True, tensorboard=False)
@@ -118,10 +108,10 @@ def test_only_the_adapters_change_and_the_loss_falls(tmp_path, capsys):
 
 
 def test_merged_equals_unmerged():
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     base = chunk(model, mixture, processor)
     beside = chunk(shake(lora.add(model, 4, 8)), mixture, processor)
-    names = set(awake()[0].state_dict())
+    names = set(toy.awake()[0].state_dict())
     merged = chunk(lora.merge(model), mixture, processor)
     assert set(model.state_dict()) == names and all(p.requires_grad for p in model.parameters())
     off = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(merged, beside)]
@@ -131,32 +121,32 @@ def test_merged_equals_unmerged():
 
 
 def test_saved_adapters_come_back_identical(tmp_path):
-    model = shake(lora.add(awake()[0], 4, 8))
+    model = shake(lora.add(toy.awake()[0], 4, 8))
     lora.save(model, tmp_path / lora.FILE)
-    again = lora.read(awake()[0], tmp_path / lora.FILE)
+    again = lora.read(toy.awake()[0], tmp_path / lora.FILE)
     one, two = lora.state(model), lora.state(again)
     assert set(one) == set(two) and all(torch.equal(one[k], two[k]) for k in one)
     assert set(load_file(tmp_path / lora.FILE)) == set(one)
 
 
 def test_adapters_on_other_weights_are_refused(tmp_path):
-    lora.save(lora.add(awake()[0], 4, 8), tmp_path / lora.FILE)
+    lora.save(lora.add(toy.awake()[0], 4, 8), tmp_path / lora.FILE)
     with pytest.raises(ConfigError, match="started.*\n?.*from"):
         lora.read(toy.parts(seed=1)[0], tmp_path / lora.FILE)
-    merged = lora.merge(shake(lora.add(awake()[0], 4, 8)))
+    merged = lora.merge(shake(lora.add(toy.awake()[0], 4, 8)))
     with pytest.raises(ConfigError, match="adapters merged"):
         lora.read(merged, tmp_path / lora.FILE)
 
 
 def test_the_fingerprint_is_the_same_in_half_precision_and_below_adapters():
-    model = awake()[0]
+    model = toy.awake()[0]
     name = lora.fingerprint(model)
     assert lora.fingerprint(lora.add(model, 4, 8)) == name
-    assert lora.fingerprint(awake()[0].bfloat16()) == name
+    assert lora.fingerprint(toy.awake()[0].bfloat16()) == name
 
 
 def test_adapters_stay_float32_beside_half_precision_weights(tmp_path):
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     model = model.bfloat16()
     fit(model, processor, mixture, RECIPE, tmp_path, until=4, precision="bf16-mixed",
         accelerator="cpu", **QUIET)
@@ -183,7 +173,7 @@ def test_a_checkpoint_holds_adapters_alone(run):
 
 def test_load_gives_the_merged_policy(run):
     out, before, policy = run
-    loaded = lora.load(out, awake()[0])
+    loaded = lora.load(out, toy.awake()[0])
     assert set(loaded.model.state_dict()) == set(before)
     example = toy.Waves()[3]
     a, b = (p.follow(example, "wave", seed=1).actions for p in (policy, loaded))
@@ -194,11 +184,11 @@ def test_load_gives_the_merged_policy(run):
 
 def test_stopping_and_going_on_equals_one_run(run, tmp_path):
     out, _, policy = run
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     fit(model, processor, mixture, RECIPE, tmp_path, until=6, **QUIET)
     halfway = {k: v.clone() for k, v in lora.state(model).items()}
     again = fit(model, processor, mixture, RECIPE, tmp_path, **QUIET)  # as in the next cell
-    fresh = fit(*awake(), RECIPE, tmp_path, **QUIET)  # as in the next session
+    fresh = fit(*toy.awake(), RECIPE, tmp_path, **QUIET)  # as in the next session
     for model in (again.model, fresh.model):
         assert all(torch.equal(v, lora.state(model)[k])
                    for k, v in lora.state(policy.model).items())
@@ -206,7 +196,7 @@ def test_stopping_and_going_on_equals_one_run(run, tmp_path):
 
 
 def test_a_run_on_other_weights_does_not_go_on(run):
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     with torch.no_grad():
         model.embedding.weight.mul_(2)
     with pytest.raises(ConfigError, match="weights below"):
@@ -214,7 +204,7 @@ def test_a_run_on_other_weights_does_not_go_on(run):
 
 
 def test_bad_ranks_and_left_over_adapters_are_refused(tmp_path):
-    model, processor, mixture = awake()
+    model, processor, mixture = toy.awake()
     for ranks in ((0, 0), (-1, 4)):
         with pytest.raises(ConfigError, match="LoRA ranks"):
             lora.add(model, *ranks)
@@ -233,4 +223,4 @@ def test_without_peft_it_says_what_to_install(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match="peft\n.*\n.*lora"):
-        lora.add(awake()[0])
+        lora.add(toy.awake()[0])

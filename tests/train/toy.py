@@ -65,6 +65,16 @@ def parts(seed=0):
     return Pi05(c), Processor(c, text, fast, {"waves": robot}, mixture.names), mixture
 
 
+def awake(seed=0):
+    """Toy parts whose expert says something: its adaptive norms are open."""
+    model, processor, mixture = parts(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "modulation" in name:
+                p.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+    return model, processor, mixture
+
+
 def quick(stage=recipe.posttrain, **changes):
     """A recipe of 30 steps that saves every 5."""
     return replace(stage(steps=30, batch_size=8), save_every=5, **changes)
