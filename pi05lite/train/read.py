@@ -26,7 +26,7 @@ class Reading(pl.LightningModule):
         self.parts = nn.ModuleList([model.embedding, model.vlm])
 
     def training_step(self, batch, batch_idx):
-        """Mean |error| of the numbers of a state, in [-1, 1]."""
+        """Mean error of the numbers of a state, in [-1, 1], and of their waves."""
         error, _ = end_errors(batch, self.whole[0].prefix(batch, hidden=False))
         loss = error.mean() / batch.state.shape[1]
         self.log("state", loss, prog_bar=True)

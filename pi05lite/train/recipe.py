@@ -95,19 +95,18 @@ def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
                   kept=6000, drawn=96, expert_only=True, new_expert=True, save_every=500)
 
 
-def home_posttrain(steps=8000, batch_size=16, learning_rate=7e-4):
+def home_posttrain(steps=4000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
-    Some 95 minutes on two CPU cores at the 0.7 s a step that were measured with a token for each
-    step of a chunk; never run as one. A run of 1,500 and then 4,000 steps, without `tell` and
-    `listen`, did 35 % [29, 42] of 200 short skills in new homes (data/results/homes_log.md).
+    Two draws a prefix: the expert sees each frame at the price of the VLM's pass and gradient here,
+    and far more of them when it settles.
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, tell=1.0, listen=1.0,
-                  alpha=10.0, flow_draws=8, expert_rate=4.0, save_every=500)
+                  alpha=10.0, flow_draws=2, expert_rate=4.0, save_every=500)
 
 
-def home_settle(steps=4000):
+def home_settle(steps=8000):
     """The expert alone once more, when the VLM has learned all it will: post-training ends with it.
 
     Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. 0.28 s

@@ -6,10 +6,13 @@ alone is slow to bring it there. So some values of the first key head are told w
 their first numbers, without a weight of their own:
 
 - of a name, one layer above `aim`: camera by camera how surely its thing is seen (a logit), and
-  its box as middle and size;
+  its box as size and middle;
 - of the last token of a prompt, two layers above: the state, which stands in the prompt as words
   (pi0.5, section IV-A), and the way to where the base will stand at the end of the subtask, where a
   recording knows it.
+
+What says where is told in waves too: a hand's breadth changes a number between -1 and 1 hardly, and
+its sines and cosines much.
 """
 
 import torch
@@ -19,7 +22,10 @@ from pi05lite.errors import ConfigError, say
 from pi05lite.tokens.kind import Kind
 from pi05lite.train.aim import LAYER, names
 
-NUMBERS = 5  # of each camera: seen, middle down and along, height, width
+OCTAVES = 2
+FORMS = 1 + 2 * OCTAVES  # of a number that is told in waves: itself, sines and cosines
+BOX = 2 + 2 * FORMS  # height, width, and the middle down and along
+NUMBERS = 1 + BOX  # of each camera
 WAY = 3  # ahead, left, turn
 NAMES, END = LAYER + 1, LAYER + 2  # the layers whose values of names and of the last token tell
 
@@ -27,7 +33,8 @@ NAMES, END = LAYER + 1, LAYER + 2  # the layers whose values of names and of the
 def tell_error(model, batch, prefix):
     """How wrong the values of names are: (R,), for R pairs of a name and a camera.
 
-    Cross-entropy of "seen", and, where it is, the sum of |error| of the box, picture = [-1, 1].
+    Cross-entropy of "seen", and the |error| of the box, picture = [-1, 1] (see `errors`); the box
+    of what is not seen is 0 throughout.
     """
     here = names(batch).any(-1)  # (B, L)
     values = values_of_text(batch, prefix, NAMES)[here]  # (M, K)
@@ -36,10 +43,11 @@ def tell_error(model, batch, prefix):
     bins = batch.places[here]  # (M, C, 4)
     seen = (bins >= 0).all(-1)
     wrong = F.binary_cross_entropy_with_logits(told[..., 0], seen.to(told), reduction="none")
-    box = middle_and_size(bins, model.config.vocabulary.locations)
-    wrong = wrong + (told[..., 1:] - box).abs().sum(-1) * seen
-    there = batch.image_mask[:, None].expand(-1, here.shape[1], -1)[here]  # (M, C)
-    return wrong[there]
+    size, middle = size_and_middle(bins, model.config.vocabulary.locations)
+    there = seen[..., None]
+    wrong = wrong + (told[..., 1:3] - size * there).abs().sum(-1)
+    wrong = wrong + errors(told[..., 3:], waves(middle) * there[..., None]).sum(-1)
+    return wrong[batch.image_mask[:, None].expand(-1, here.shape[1], -1)[here]]
 
 
 def end_errors(batch, prefix):
@@ -54,8 +62,24 @@ def end_errors(batch, prefix):
     told = values_of_text(batch, prefix, END)[rows, last_of_prompt(batch)[rows]].float()  # (R, K)
     state, way = batch.state[rows].clamp(-1, 1), near(batch.way[rows])  # as far as the words go
     size = state.shape[1]
-    ahead = (told[:, size:size + WAY] - way).abs().sum(-1)
-    return (told[:, :size] - state).abs().sum(-1), ahead[~ahead.isnan()]
+    wrong = errors(told[:, :FORMS * (size + WAY)], waves(torch.cat([state, way], dim=1)))
+    ahead = wrong[:, size:].sum(-1)
+    return wrong[:, :size].sum(-1), ahead[~ahead.isnan()]
+
+
+def waves(x):
+    """Numbers (..., n) in [-1, 1], their sines, then cosines, octave by octave: (..., FORMS, n)."""
+    turns = [torch.pi * 2**octave * x for octave in range(OCTAVES)]
+    return torch.stack([x, *(wave(turn) for turn in turns for wave in (torch.sin, torch.cos))], -2)
+
+
+def errors(told, forms):
+    """(..., n): |error| of n numbers, and the mean |error| of the waves of each.
+
+    told: values (..., FORMS n); forms: as `waves` gives them, or 0.
+    """
+    wrong = (told.unflatten(-1, (FORMS, -1)) - forms).abs()
+    return wrong[..., 0, :] + wrong[..., 1:, :].mean(-2)
 
 
 def near(way):
@@ -74,16 +98,17 @@ def last_of_prompt(batch):
     return ((batch.kinds == Kind.PROMPT) & batch.valid).sum(1) - 1
 
 
-def middle_and_size(bins, count):
-    """Boxes (..., 4) in bins of `count` -> middle (y, x) in [-1, 1], height and width in [0, 2]."""
-    y0, x0, y1, x1 = (2 * (bins + 0.5) / count - 1).unbind(-1)
-    return torch.stack([(y0 + y1) / 2, (x0 + x1) / 2, y1 - y0, x1 - x0], dim=-1)
+def size_and_middle(bins, count):
+    """Boxes (..., 4) in bins of `count` -> (height, width) in [0, 2], middle (y, x) in [-1, 1]."""
+    sides = 2 * (bins + 0.5) / count - 1
+    first, last = sides[..., :2], sides[..., 2:]
+    return last - first, (first + last) / 2
 
 
 def check_room(config):
     """Raise ConfigError where a model has no layers, numbers or heads to tell and to listen."""
     c, layers, heads = config.vlm, END + 1, 2
-    need = max(NUMBERS * len(config.cameras), config.action_size + WAY)
+    need = max(NUMBERS * len(config.cameras), FORMS * (config.action_size + WAY))
     if c.depth < layers or c.head_dim < need or config.expert.heads < heads:
         raise ConfigError(say("config", f"at least {layers} layers and {heads} heads of {need}, "
                               "since the recipe's `tell` or `listen` is above 0",

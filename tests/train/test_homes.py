@@ -30,9 +30,10 @@ from pi05lite.train.tell import (
     NUMBERS,
     check_room,
     end_errors,
-    middle_and_size,
     near,
+    size_and_middle,
     tell_error,
+    waves,
 )
 
 # As they are before a test puts smaller ones in their place.
@@ -42,7 +43,7 @@ HOMES, HOME_PRETRAIN, HOME_EXPERT, HOME_POSTTRAIN = (
 
 def small():
     """The shape of the homes model, as small as it goes."""
-    sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=16)
+    sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=56)
     c = HOMES()
     return replace(
         c, vision=replace(c.vision, image_size=32, width=32, depth=1, heads=2, mlp=64,
@@ -375,6 +376,16 @@ def robots(setup, rows=24):
     return batch[batch.action_mask.flatten(1).any(1)].without_action_tokens()
 
 
+def told_wrong(told, numbers):
+    """Of numbers told in waves: |error| of each, and a quarter of those of its four waves."""
+    wrong, n = 0.0, len(numbers)
+    for k, x in enumerate(numbers):
+        forms = x, *(f(m * x) for m in (np.pi, 2 * np.pi) for f in (np.sin, np.cos))
+        for i, form in enumerate(forms):
+            wrong = wrong + abs(told[i * n + k] - form) * (1 if i == 0 else 0.25)
+    return wrong
+
+
 def test_a_name_tells_where_its_thing_is_by_the_first_numbers_of_its_value(setup):
     """Written out for each name and camera, in a model whose values are set by hand."""
     torch.manual_seed(0)
@@ -386,15 +397,15 @@ def test_a_name_tells_where_its_thing_is_by_the_first_numbers_of_its_value(setup
     for row, place in names(part).any(-1).nonzero().tolist():
         told = values[row, 0, pictures + place]
         for camera in part.image_mask[row].nonzero()[:, 0].tolist():
-            logit, *numbers = told[NUMBERS * camera:NUMBERS * (camera + 1)]
+            logit, high, wide, *places = told[NUMBERS * camera:NUMBERS * (camera + 1)]
             y0, x0, y1, x1 = part.places[row, place, camera].tolist()
             if y0 < 0:
-                error.append(torch.nn.functional.softplus(logit))
+                numbers = [high, wide, *places[:2], *(x / 4 for x in places[2:])]
+                error.append(torch.nn.functional.softplus(logit) + sum(map(abs, numbers)))
                 continue
-            middle, size = ((y0 + y1 + 1) / 64 - 1, (x0 + x1 + 1) / 64 - 1), ((y1 - y0) / 32,
-                                                                              (x1 - x0) / 32)
-            error.append(torch.nn.functional.softplus(-logit) + sum(
-                abs(a - b) for a, b in zip(numbers, (*middle, *size))))
+            middle = (y0 + y1 + 1) / 64 - 1, (x0 + x1 + 1) / 64 - 1
+            error.append(torch.nn.functional.softplus(-logit) + abs(high - (y1 - y0) / 32)
+                         + abs(wide - (x1 - x0) / 32) + told_wrong(places, middle))
     found = tell_error(model, part, prefix)
     assert len(found) > 4 and torch.allclose(found, torch.stack(error), atol=1e-5)
 
@@ -412,12 +423,11 @@ def test_the_last_token_of_a_prompt_tells_the_state_and_the_way(setup):
     pictures = prefix.valid.shape[1] - batch.tokens.shape[1]
     for row in (0, 2):
         place = setup.processor.prompt_ids(low[0 if row == 0 else 9])  # and BOS before it
-        told = prefix.cache[3][1][row, 0, pictures + len(place)]
+        told = prefix.cache[3][1][row, 0, pictures + len(place)][:55].view(5, 11)
         state = [min(max(float(x), -1), 1) for x in batch.state[row]]
-        error.append(sum(abs(a - b) for a, b in zip(told, state)))
-        if row == 0:
-            ahead, left, turn = told[8:11]  # behind the state's eight numbers
-            way = abs(ahead - 0.5) + abs(left) + abs(turn + 0.75)
+        error.append(told_wrong(told[:, :8].flatten(), state))
+        if row == 0:  # the way stands behind the state's eight numbers
+            way = told_wrong(told[:, 8:].flatten(), (0.5, 0.0, -0.75))
     found = end_errors(batch, prefix)
     assert torch.allclose(found[0], torch.stack(error), atol=1e-5)
     assert torch.allclose(found[1], way[None], atol=1e-5)
@@ -449,18 +459,29 @@ def test_the_way_is_where_the_base_stands_at_the_end_of_the_subtask(data, setup)
     assert arm[0].way is None and setup.processor.collate([arm[0]]).way.isnan().all()
 
 
-def test_a_box_is_told_as_middle_and_size():
-    whole, corner = middle_and_size(torch.tensor([[0, 0, 63, 63], [0, 32, 0, 33]]), 64)
-    assert torch.allclose(whole, torch.tensor([0, 0, 63 / 32, 63 / 32]))
-    assert torch.allclose(corner, torch.tensor([-1 + 1 / 64, 1 / 32, 0, 1 / 32]))
+def test_a_box_is_told_as_size_and_middle():
+    boxes = torch.tensor([[0, 0, 63, 63], [0, 32, 0, 33]])
+    (whole, corner), (centre, edge) = size_and_middle(boxes, 64)
+    assert torch.allclose(whole, torch.tensor([63 / 32, 63 / 32])) and not centre.any()
+    assert torch.allclose(corner, torch.tensor([0, 1 / 32]))
+    assert torch.allclose(edge, torch.tensor([-1 + 1 / 64, 1 / 32]))
 
 
-@pytest.mark.parametrize("change", [dict(depth=3), dict(head_dim=14)])
+def test_waves_keep_numbers_apart_that_are_near():
+    """A number, then sines and cosines of half a turn and of a whole one at 1."""
+    x = torch.tensor([[0.5, -0.25]])
+    assert torch.allclose(waves(x), torch.tensor([[[0.5, -0.25], [1, -0.5**0.5], [0, 0.5**0.5],
+                                                   [0, -1], [-1, 0]]]), atol=1e-6)
+    apart = waves(torch.linspace(-1, 1, 201)).diff(dim=-1).abs() / 0.01
+    assert (apart.amax(0) > 4).all()  # one of the two last is as steep as that, wherever it is
+
+
+@pytest.mark.parametrize("change", [dict(depth=3), dict(head_dim=54)])
 def test_a_model_without_room_to_tell_places_is_refused(change):
     c = small()
     check_room(c)
     c = replace(c, vlm=replace(c.vlm, **change), expert=replace(c.expert, **change))
-    with pytest.raises(ConfigError, match=r"(?s)at least 4 layers and 2 heads of 15.*tell=0"):
+    with pytest.raises(ConfigError, match=r"(?s)at least 4 layers and 2 heads of 55.*tell=0"):
         TrainingModule(Pi05(c), HOME_PRETRAIN(), [])
 
 
