@@ -100,7 +100,7 @@ def commands():
             command.add_argument("--steps", type=int, nargs=3,
                                  metavar=("EXPERT", "TOGETHER", "SETTLE"))
             command.add_argument("--from", dest="begin", required=True, help="the pre-trained run")
-            command.add_argument("--evaluate-every", type=int, default=500, metavar="STEPS",
+            command.add_argument("--evaluate-every", type=int, default=2000, metavar="STEPS",
                                  help="24 short skills in new homes every so often; 0: never")
             command.add_argument("--insulate", action="store_true", help="knowledge insulation: "
                                  "no flow gradient in the VLM, alpha = 1")

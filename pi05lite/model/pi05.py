@@ -142,7 +142,8 @@ class Pi05(nn.Module):
     def prefix(self, batch, record=None, hidden=True):
         """Run the VLM over pictures, prompt, answer and action tokens.
 
-        hidden=False: for the expert alone, which reads keys and values and no hidden states.
+        hidden: of how many of the last tokens hidden states are needed, True for all; False for the
+        expert alone, which reads keys and values.
         """
         x, layout = self.embed(batch)
         vlm = self.vlm if record is not None else self.compiled or self.vlm

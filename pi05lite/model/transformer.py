@@ -32,6 +32,10 @@ class Layer(nn.Module):
         y, gate = self.feed_forward_norm(x, *reads[1])
         return add(x, self.feed_forward(y), gate), keys_values
 
+    def read(self, x, turn, reads=()):
+        """The keys and values of x (B, T, D), each (B, N', T, K), and nothing that x becomes."""
+        return self.attention.project(self.attention_norm(x, *reads)[0], turn)[1:]
+
 
 class Transformer(nn.Module):
     """`depth` layers and a final norm; keys and values of a prefix may be handed in per layer."""
@@ -52,17 +56,21 @@ class Transformer(nn.Module):
         x (B, T, D); bias (B, 1, T, S); turn: `self.turn(positions)`; past: a (keys, values) pair
         for each layer, or None; cond (B, D') for adaptive norms; record: a list that gets a dict
         for each layer. Returns the normed hidden states (B, T, D) and a (keys, values) pair for
-        each layer; hidden=False leaves out what only the hidden states need and gives None.
+        each layer. hidden: of how many of the last tokens hidden states are needed, True for all:
+        the last layer leaves out what only the others' need. Of none (False) they are None.
         """
         reads = [()] * self.norms if self.modulation is None else self.modulation(cond)
         cache = []
         for i, layer in enumerate(self.layers):
-            if i == len(self.layers) - 1 and not hidden:
-                y, _ = layer.attention_norm(x, *reads[2 * i])
-                return None, [*cache, layer.attention.project(y, turn)[1:]]
+            before = past[i] if past else None
+            if i == len(self.layers) - 1 and hidden is not True:
+                end = x.shape[1] - hidden
+                before = layer.read(x[:, :end], [part[:, :end] for part in turn], reads[2 * i])
+                if not hidden:
+                    return None, [*cache, before]
+                x, bias, turn = x[:, end:], bias[:, :, end:], [part[:, end:] for part in turn]
             notes = None if record is None else {"input": x}
-            x, keys_values = layer(x, bias, turn, past[i] if past else None,
-                                   reads[2 * i:2 * i + 2], notes)
+            x, keys_values = layer(x, bias, turn, before, reads[2 * i:2 * i + 2], notes)
             cache.append(keys_values)
             if record is not None:
                 record.append(notes)

@@ -83,11 +83,8 @@ class TrainingModule(pl.LightningModule):
         """The terms of rows that go through the model together."""
         if self.recipe.expert_only:
             return self.flow_errors(*self.frozen(batch), draws)
-        if self.recipe.aim > 0:
-            with queries_of(self.model, batch) as notes:
-                prefix = self.model.prefix(batch)
-        else:
-            prefix = self.model.prefix(batch)
+        with queries_of(self.model, batch) if self.recipe.aim > 0 else nullcontext() as notes:
+            prefix = self.prefix(batch, batch.tokens.shape[1])  # pictures say nothing
         loss, places = self.model.token_losses(prefix, batch)
         kinds = batch.kinds[places[:, 0], places[:, 1]]
         source = batch.source[places[:, 0]]
@@ -108,11 +105,15 @@ class TrainingModule(pl.LightningModule):
             out[f"tokens/{name}"] = some(source == i)
         return out
 
+    def prefix(self, batch, hidden):
+        """The prefix, with hidden states of the last tokens; sharded layers only run as a whole."""
+        return self.model.prefix(batch, hidden=self.sharded or hidden)
+
     def frozen(self, batch):
         """The prefix of rows and the rows themselves, as an expert alone is shown them."""
         batch = batch.without_action_tokens()
         with torch.no_grad():
-            return self.model.prefix(batch, hidden=False), batch
+            return self.prefix(batch, False), batch
 
     def from_kept(self, batch, draws):
         """Keep the prefixes of a batch; yields (prefix, rows, draws) of what is drawn from all."""

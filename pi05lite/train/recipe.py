@@ -95,7 +95,7 @@ def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
                   kept=6000, drawn=96, expert_only=True, new_expert=True, save_every=500)
 
 
-def home_posttrain(steps=4000, batch_size=16, learning_rate=7e-4):
+def home_posttrain(steps=6000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
     Two draws a prefix: the expert sees each frame at the price of the VLM's pass and gradient here,

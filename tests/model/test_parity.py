@@ -102,6 +102,16 @@ def test_leaving_the_hidden_states_out_keeps_keys_and_values(golden):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_hidden_states_of_the_last_tokens_alone_are_those_of_all(golden, count):
+    whole, short = golden.prefix, golden.model.prefix(golden.batch, hidden=count)
+    if count:
+        assert torch.allclose(short.hidden, whole.hidden[:, -count:], atol=1e-5)
+        assert short.hidden.shape[1] == count
+    for a, b in zip(sum(short.cache, ()), sum(whole.cache, ()), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
+
+
 def test_expert_tokens_condition_and_hidden_states(golden, close):
     model, out, notes = golden.model, golden.out, []
     wave = flow.time_embedding(golden.tau, 32)
