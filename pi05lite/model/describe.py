@@ -72,15 +72,15 @@ class Description:
     def rows(self):
         """The table as lists of text: a head, a row for each part, the sum."""
         head = ["part", "parameters", "runs", "GFLOP", "MB moved"]
-        rows = [[p.name, f"{p.parameters:,}", str(p.runs), f"{p.runs * p.flops / 1e9:,.3g}",
-                 f"{p.runs * p.moved / 1e6:,.4g}"] for p in self.parts]
+        rows = [[p.name, f"{p.parameters:,}", str(p.runs), short(p.runs * p.flops / 1e9),
+                 short(p.runs * p.moved / 1e6)] for p in self.parts]
         moved = sum(p.runs * p.moved for p in self.parts)
-        rows.append(["sum", f"{self.parameters:,}", "", f"{self.flops / 1e9:,.3g}",
-                     f"{moved / 1e6:,.4g}"])
+        rows.append(["sum", f"{self.parameters:,}", "", short(self.flops / 1e9),
+                     short(moved / 1e6)])
         if self.device:
             head.append(f"floor on {self.device.name}")
             for row, floor in zip(rows, [*(p.floor(self.device) for p in self.parts), self.floor]):
-                row.append(f"{1000 * floor:.3g} ms")
+                row.append(f"{short(1000 * floor)} ms")
         return [head, *rows]
 
     def share(self, seconds):
@@ -99,6 +99,11 @@ class Description:
         cells = lambda row, tag: "".join(f"<{tag}>{cell}</{tag}>" for cell in row)  # noqa: E731
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
         return f"<p>{self.title}</p><table><tr>{cells(head, 'th')}</tr>{body}</table>"
+
+
+def short(x):
+    """A number with three digits, or all that stand before the point."""
+    return f"{x:,.0f}" if x >= 999.5 else f"{x:.3g}"
 
 
 def describe(config, device=None, text=None, steps=10, dtype=torch.bfloat16, build=Pi05):

@@ -7,7 +7,7 @@ import torch
 
 import pi05lite
 from pi05lite import config
-from pi05lite.model.describe import H200, Device, activations, describe, measure_device
+from pi05lite.model.describe import H200, Device, activations, describe, measure_device, short
 from pi05lite.model.pi05 import Pi05
 
 
@@ -82,3 +82,8 @@ def test_what_training_keeps_is_counted_as_autograd_keeps_it():
     model.vision.requires_grad_(False)
     still = activations(model, text=20)
     assert still["picture tower"] == still["projector"] == 0 < still["VLM"]
+
+
+def test_figures_have_three_digits_or_stand_whole():
+    assert [short(x) for x in (0.01234, 7.0, 123.4, 999.4, 999.6, 3764.2, 1234567)] == [
+        "0.0123", "7", "123", "999", "1,000", "3,764", "1,234,567"]
