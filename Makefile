@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
-WORKERS := --numprocesses auto --maxprocesses 8 --dist loadgroup
+WORKERS := --numprocesses auto --maxprocesses 8 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint bench notebooks assignments doctor clean

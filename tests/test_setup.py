@@ -151,7 +151,7 @@ def test_a_changed_list_installs_again_torch_first(project, changed):
 def test_fast_tests_run_before_slow_ones_and_failures_count(project, fast, slow, passes):
     done, log = make(project, "test", "ARGS=-k masks", FAST=fast, SLOW=slow)
     assert (done.returncode == 0) is passes
-    workers = "--numprocesses auto --maxprocesses 8 --dist loadgroup"
+    workers = "--numprocesses auto --maxprocesses 8 --dist loadscope"
     expected = [f"-m pytest -m {half} {workers} -k masks" for half in ("not slow", "slow")]
     assert log == (expected[:1] if fast == 1 else expected)
 
