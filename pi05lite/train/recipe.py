@@ -59,7 +59,7 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
 def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
     """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
 
-    292 s on two CPU cores.
+    292 s on two CPU cores, 650 on two without bfloat16.
     """
     return Recipe("look", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
                   weight_decay=0.01, move=False, ema=0.0)
@@ -68,7 +68,7 @@ def home_look(steps=3000, batch_size=48, learning_rate=2e-3):
 def home_read(steps=1000, batch_size=48, learning_rate=1e-3):
     """Prompts without pictures, right after `home_look` (see `pi05lite.train.read`).
 
-    0.4 s a step of one CPU core without bfloat16.
+    2.8 minutes on two CPU cores without bfloat16.
     """
     return Recipe("read", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
                   weight_decay=0.01, ema=0.0)
@@ -77,7 +77,7 @@ def home_read(steps=1000, batch_size=48, learning_rate=1e-3):
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
     """Pre-training on five sources of the homes (see `pi05lite.train.homes`).
 
-    20 minutes on two CPU cores that had other work too, before it had `tell`.
+    29 minutes on two CPU cores without bfloat16, a process on each and light work beside them.
     """
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, tell=1.0,
@@ -99,7 +99,8 @@ def home_posttrain(steps=6000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
     Two draws a prefix: the expert sees each frame at the price of the VLM's pass and gradient here,
-    and far more of them when it settles.
+    and far more of them when it settles. 0.95 s a step of two CPU cores without bfloat16, a process
+    on each and light work beside them; all steps were never run as one.
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, tell=1.0, listen=1.0,
