@@ -31,10 +31,10 @@ from pi05lite.homes.sources import (
     said,
     views,
 )
-from pi05lite.train.tell import near
+from pi05lite.train.tell import near, waves
 
 HORIZON, STEPS, BATCH, RATE, WIDTH = 50, 6000, 256, 1.5e-3, 512
-DROPOUT, NOISE = 0.1, {"state": 0.05, "place": 0.01}  # else 4,000 steps learn frames by heart
+DROPOUT, NOISE = 0.1, {"state": 0.05, "place": 0.01}  # else 16,000 steps learn frames by heart
 TOLD = {"state and words": 2, "and the boxes of what they name": 3, "and the way to go": 4}
 
 
@@ -75,12 +75,6 @@ def boxes(text, seen):
     return np.concatenate(out).ravel()
 
 
-def waves(x):
-    """Numbers (N, F) and their sines and cosines of three octaves: places in a form nets like."""
-    turns = [torch.pi * 2**k * x for k in range(3)]
-    return torch.cat([x, *map(torch.sin, turns), *map(torch.cos, turns)], dim=1)
-
-
 def inputs(parts, count, noisy=False):
     """The first `count` of (state, words, boxes, way) as one tensor for a net.
 
@@ -92,14 +86,14 @@ def inputs(parts, count, noisy=False):
         state = state + NOISE["state"] * torch.randn_like(state)
         box = box + NOISE["place"] * torch.randn_like(box) * numbers_of_boxes(box)
         way = way + NOISE["place"] * torch.randn_like(way) * way.any(1, keepdim=True)
-    told = waves(state / 2), words, waves(box), waves(way)
-    return torch.cat(told[:count], dim=1)
+    state, box, way = (waves(x, octaves=3).flatten(1) for x in (state / 2, box, way))
+    return torch.cat((state, words, box, way)[:count], dim=1)
 
 
 def numbers_of_boxes(box):
     """Which of the numbers are middles and sizes of what is seen."""
-    seen = box.unflatten(1, (-1, 5)) * torch.tensor([1.0, 0, 0, 0, 0])
-    return (seen.sum(-1, keepdim=True) * torch.tensor([0, 1.0, 1, 1, 1])).flatten(1)
+    seen = box.unflatten(1, (-1, 5))[..., :1]
+    return (seen * torch.tensor([0, 1, 1, 1, 1])).flatten(1)
 
 
 # ---- learning and acting -------------------------------------------------------------------------

@@ -32,9 +32,10 @@ class Layer(nn.Module):
         y, gate = self.feed_forward_norm(x, *reads[1])
         return add(x, self.feed_forward(y), gate), keys_values
 
-    def read(self, x, turn, reads=()):
-        """The keys and values of x (B, T, D), each (B, N', T, K), and nothing that x becomes."""
-        return self.attention.project(self.attention_norm(x, *reads)[0], turn)[1:]
+    def read(self, x, turn, past=None, reads=()):
+        """The layer's keys and values (cached ones included), and nothing that x becomes."""
+        pair = self.attention.project(self.attention_norm(x, *reads)[0], turn)[1:]
+        return pair if past is None else [torch.cat(both, 2) for both in zip(past, pair)]
 
 
 class Transformer(nn.Module):
@@ -65,7 +66,8 @@ class Transformer(nn.Module):
             before = past[i] if past else None
             if i == len(self.layers) - 1 and hidden is not True:
                 end = x.shape[1] - hidden
-                before = layer.read(x[:, :end], [part[:, :end] for part in turn], reads[2 * i])
+                before = layer.read(x[:, :end], [part[:, :end] for part in turn], before,
+                                    reads[2 * i])
                 if not hidden:
                     return None, [*cache, before]
                 x, bias, turn = x[:, end:], bias[:, :, end:], [part[:, end:] for part in turn]

@@ -67,9 +67,12 @@ def end_errors(batch, prefix):
     return wrong[:, :size].sum(-1), ahead[~ahead.isnan()]
 
 
-def waves(x):
-    """Numbers (..., n) in [-1, 1], their sines, then cosines, octave by octave: (..., FORMS, n)."""
-    turns = [torch.pi * 2**octave * x for octave in range(OCTAVES)]
+def waves(x, octaves=OCTAVES):
+    """Numbers (..., n) in [-1, 1] and their sines and cosines, octave by octave: (..., FORMS, n).
+
+    octaves: another number of them, for another number of forms.
+    """
+    turns = [torch.pi * 2**octave * x for octave in range(octaves)]
     return torch.stack([x, *(wave(turn) for turn in turns for wave in (torch.sin, torch.cos))], -2)
 
 

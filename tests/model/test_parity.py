@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from pi05lite.model import flow
 from pi05lite.model.batch import Batch
 from pi05lite.model.importing import load_openpi, places
+from pi05lite.model.layers import attention_bias
 
 from .toy import CONFIG, PARITY
 
@@ -110,6 +111,20 @@ def test_hidden_states_of_the_last_tokens_alone_are_those_of_all(golden, count):
         assert short.hidden.shape[1] == count
     for a, b in zip(sum(short.cache, ()), sum(whole.cache, ()), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_hidden_states_of_the_last_tokens_behind_cached_ones(golden, count):
+    vlm = golden.model.vlm
+    x, layout = golden.model.embed(golden.batch)
+    bias, turn = attention_bias(layout.mask(), x.dtype), vlm.turn(layout.positions())
+    first = lambda parts: [part[:, :-5] for part in parts]  # noqa: E731
+    past = vlm(*first([x]), bias[:, :, :-5, :-5], first(turn))[1]
+    rest = x[:, -5:], bias[:, :, -5:], [part[:, -5:] for part in turn], past
+    (whole, cache), (short, same) = vlm(*rest), vlm(*rest, hidden=count)
+    assert (short is None) if count == 0 else torch.allclose(short, whole[:, -2:], atol=1e-5)
+    for a, b in zip(cache, same, strict=True):
+        assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(a, b, strict=True))
 
 
 def test_expert_tokens_condition_and_hidden_states(golden, close):

@@ -85,7 +85,7 @@ def high_level():
 
 
 FLOW_FIRST = Plan(tokens=None, stages=("look", "pretrain", "posttrain", "settle"), changes={
-    "pretrain": {"alpha": 10.0, "flow_draws": 8, "expert_rate": 4.0, "new_expert": True}})
+    "pretrain": {"alpha": 10.0, "flow_draws": 2, "expert_rate": 4.0, "new_expert": True}})
 
 
 def tokens_first():
