@@ -262,10 +262,15 @@ class Arrangement:
             self._distract(draw, draw.one(sources), 1, avoid)
 
     def _plan_drawer(self, draw):
+        """Things on the cabinet go into its drawer; one that lies elsewhere must be fetched."""
         p = self._named("cabinet")[0]
         flat = [k.name for k in KINDS.values() if 2 * k.size[2] <= FLAT]
-        chosen = self._kinds(draw, flat, 3 + draw.chance(0.5))
-        self.goals = [Goal(t, p, True) for t in self._add(draw, p, chosen)]
+        elsewhere = self._pieces(lambda piece: piece.surface and not piece.drawer)
+        fetch = self.robot.mobile and elsewhere
+        chosen = self._kinds(draw, flat, 3 if fetch else 3 + draw.chance(0.5))
+        here = self._add(draw, p, chosen[:2] if fetch else chosen)
+        there = self._add(draw, draw.one(elsewhere), chosen[2:]) if fetch else []
+        self.goals = [Goal(t, p, True) for t in here + there]
         self._stand(p, draw)
         if self.robot.mobile and draw.chance(0.5):
             self._stand(draw.one(self._pieces(lambda piece: not piece.drawer)), draw)

@@ -54,11 +54,12 @@ class FolderCheckpoints(CheckpointIO):
     """Lightning's checkpoints as folders, the newest `keep` of them.
 
     `describe(folder)` adds the config and processor files; adapted: the model whose adapters are
-    all that is kept, or None.
+    all that is kept, or None; inside: what the names of the model's weights begin with in the
+    Lightning module.
     """
 
-    def __init__(self, describe, keep=2, adapted=None):
-        self.describe, self.keep, self.adapted = describe, keep, adapted
+    def __init__(self, describe, keep=2, adapted=None, inside="model."):
+        self.describe, self.keep, self.adapted, self.inside = describe, keep, adapted, inside
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         """Write all files into a folder beside `path`, then rename it."""
@@ -68,7 +69,7 @@ class FolderCheckpoints(CheckpointIO):
         try:
             self.describe(part)
             rest = dict(checkpoint)
-            weights = model_weights(rest.pop("state_dict"))
+            weights = model_weights(rest.pop("state_dict"), self.inside)
             if self.adapted is None:
                 save_file(weights, part / "model.safetensors")
             else:
@@ -93,7 +94,7 @@ class FolderCheckpoints(CheckpointIO):
         weights = load_file(weights_file(path))
         state = unpack(json.loads((path / "training.json").read_text()),
                        load_file(path / "training.safetensors"))
-        return {**state, "state_dict": {f"model.{k}": v for k, v in weights.items()}}
+        return {**state, "state_dict": {f"{self.inside}{k}": v for k, v in weights.items()}}
 
     def remove_checkpoint(self, path):
         """Delete the folder, out of sight first so that half of it is never found."""
@@ -103,9 +104,9 @@ class FolderCheckpoints(CheckpointIO):
         shutil.rmtree(gone)
 
 
-def model_weights(state_dict):
-    """The model's own names, without the Lightning module's "model." in front."""
-    return unshared({k.removeprefix("model."): v for k, v in state_dict.items()})
+def model_weights(state_dict, inside="model."):
+    """The model's own names, without the Lightning module's (`inside`) in front."""
+    return unshared({k.removeprefix(inside): v for k, v in state_dict.items()})
 
 
 def unshared(tensors):

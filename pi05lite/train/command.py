@@ -1,6 +1,7 @@
 """`pi05lite train`: the two stages in homes, from nothing to a policy, each resumable."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import Policy, load
 from pi05lite.train import homes, recipe
 from pi05lite.train.averaging import MovingAverage
+from pi05lite.train.checkpoint import checkpoints
 from pi05lite.train.fit import fit
 from pi05lite.train.look import look
 from pi05lite.train.read import read
@@ -94,7 +96,7 @@ def quickest_precision():
 def start(setup, data, folder, r, shares=None, elsewhere=None):
     """A new model whose tower and words know each other, and that reads the states of prompts.
 
-    Kept in `folder` for the next time.
+    Kept in `folder` for the next time; stopped on the way, it goes on from its checkpoints there.
 
     shares: source -> share of the pictures (None: LOOKED_AT, as far as it is in the folder `data`);
     elsewhere: source -> another folder that holds it.
@@ -118,14 +120,16 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     parts = [ThingsSource(open_home_data((elsewhere or {}).get(name, data), name,
                                          c.vision.image_size), name=name) for name in shares]
     mixture = Mixture(parts, shares, r.seed)
-    look(model, text, mixture, r, folder)
+    look(model, text, mixture, r, folder, resume=True)
     texts = subtasks(setup.mixture)
     if texts:  # none where no robot's data is there
-        read(model, setup.processor, texts, reading, folder / "read")
+        read(model, setup.processor, texts, reading, folder / "read", resume=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.json").write_text(json.dumps(about))
     with atomic_path(kept) as temporary:
         save_file(model.state_dict(), temporary)
+    for checkpoint in (*checkpoints(folder), *checkpoints(folder / "read")):
+        shutil.rmtree(checkpoint)
     return model
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -130,9 +131,11 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
             restore(model, start)
         if progress:
             rank_zero_only(print)(lora.summary(model))
-    save = Checkpoints(out, filename="step-{step:06d}", auto_insert_metric_name=False,
-                       every_n_train_steps=recipe.save_every, save_top_k=-1,
-                       enable_version_counter=False)
+
+    def described(folder):
+        describe(folder, model.config, recipe)
+        processor.save(folder)
+
     bars = [TQDMProgressBar(refresh_rate=10)] if progress else []
     quiet()
     model.train()
@@ -140,9 +143,8 @@ def fit(model, processor, mixture, recipe, out, until=None, resume=True, progres
         max_steps=stop, default_root_dir=out, num_sanity_val_steps=0,
         logger=loggers(out, start, tensorboard), log_every_n_steps=10, enable_progress_bar=progress,
         enable_model_summary=False, use_distributed_sampler=False,
-        plugins=[FolderCheckpoints(lambda folder: describe(folder, model, processor, recipe),
-                                   adapted=model if recipe.lora else None)],
-        callbacks=[*bars, save, MovingAverage(recipe.ema), *callbacks],
+        plugins=[FolderCheckpoints(described, adapted=model if recipe.lora else None)],
+        callbacks=[*bars, saving(out, recipe), MovingAverage(recipe.ema), *callbacks],
         devices=devices, num_nodes=num_nodes, strategy=strategy_of(strategy, devices, num_nodes),
         **{"accelerator": "auto", **trainer})
     check_devices(runner, recipe)
@@ -234,23 +236,40 @@ def hushed():
         yield
 
 
-def brief(module, batches, recipe, out, progress=True):
-    """Train a LightningModule on an iterable of batches in one go, without checkpoints."""
+def brief(module, batches, recipe, out, progress=True, config=None):
+    """Train a LightningModule on one device, on what batches(step) gives from a step on.
+
+    config: of its model, where the run shall keep checkpoints in `out` and go on from the newest of
+    them; None: in one go, without.
+    """
     quiet()
+    out, plugins, callbacks = Path(out), [], [TQDMProgressBar(refresh_rate=10)] * progress
+    start = None if config is None else checkpoint_to_resume(out, config, recipe, resume=True)
+    if config is not None:
+        described = partial(describe, config=config, recipe=recipe)
+        plugins.append(FolderCheckpoints(described, inside=""))
+        callbacks.append(saving(out, recipe))
     runner = pl.Trainer(
         max_steps=recipe.steps, accelerator="auto", devices=1, gradient_clip_val=recipe.clip,
-        logger=CSVLogger(out, name="", version="log-000000"), log_every_n_steps=20,
-        callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
-        enable_progress_bar=progress, enable_checkpointing=False, enable_model_summary=False)
+        logger=loggers(out, start, tensorboard=False), log_every_n_steps=20, plugins=plugins,
+        callbacks=callbacks, enable_progress_bar=progress,
+        enable_checkpointing=config is not None, enable_model_summary=False)
     with hushed():
-        runner.fit(module, DataLoader(batches, batch_size=None))
+        batches = batches(0 if start is None else step_of(start))
+        runner.fit(module, DataLoader(batches, batch_size=None), ckpt_path=start)
 
 
-def describe(folder, model, processor, recipe):
-    """Write config, processor and recipe files into a checkpoint folder."""
-    (folder / "config.json").write_text(model.config.to_json())
+def saving(out, recipe):
+    """Lightning's callback that saves into run folder `out`."""
+    return Checkpoints(out, filename="step-{step:06d}", auto_insert_metric_name=False,
+                       every_n_train_steps=recipe.save_every, save_top_k=-1,
+                       enable_version_counter=False)
+
+
+def describe(folder, config, recipe):
+    """Write the files of config and recipe into a checkpoint folder."""
+    (folder / "config.json").write_text(config.to_json())
     (folder / "recipe.json").write_text(json.dumps(vars(recipe), indent=2))
-    processor.save(folder)
 
 
 def checkpoint_to_resume(out, config, recipe, resume):

@@ -7,6 +7,8 @@ mean embedding of a name agree where the thing is, and the token gives the box o
 location ids in the embedding that all words share.
 """
 
+from functools import partial
+
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -66,14 +68,14 @@ class Looking(pl.LightningModule):
 
 
 class Views(IterableDataset):
-    """Batches of (pictures, names, places) from a mixture of ThingsSources."""
+    """Batches of (pictures, names, places) from a mixture of ThingsSources, from a step on."""
 
-    def __init__(self, mixture, text, patches, bins, batch_size, steps):
+    def __init__(self, mixture, text, patches, bins, batch_size, steps, start=0):
         self.mixture, self.text, self.side, self.bins = mixture, text, round(patches**0.5), bins
-        self.batch_size, self.steps = batch_size, steps
+        self.batch_size, self.steps, self.start = batch_size, steps, start
 
     def __iter__(self):
-        for step in range(self.steps):
+        for step in range(self.start, self.steps):
             first = step * self.batch_size
             yield self.collate([self.view(i) for i in range(first, first + self.batch_size)])
 
@@ -118,13 +120,16 @@ def covered(box, side):
     return np.where(share > HALF, 1.0, np.where(share > LITTLE, -1.0, 0.0)).ravel()
 
 
-def look(model, text, mixture, recipe, out, progress=True):
-    """Train the model's tower and embeddings in place; logs go to folder `out`."""
-    patches = model.vision.tokens_per_image(model.config.vision.image_size)
-    views = Views(mixture, text, patches, model.config.vocabulary.locations, recipe.batch_size,
-                  recipe.steps)
+def look(model, text, mixture, recipe, out, progress=True, resume=False):
+    """Train the model's tower and embeddings in place; logs go to folder `out`.
+
+    resume: keep checkpoints there too, and go on from the newest.
+    """
+    c, patches = model.config, model.vision.tokens_per_image(model.config.vision.image_size)
+    views = partial(Views, mixture, text, patches, c.vocabulary.locations, recipe.batch_size,
+                    recipe.steps)
     model.train()
-    brief(Looking(model, recipe), views, recipe, out, progress)
+    brief(Looking(model, recipe), views, recipe, out, progress, c if resume else None)
 
 
 @torch.no_grad()

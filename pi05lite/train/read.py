@@ -5,6 +5,8 @@ web. Ours has not, and beside pictures it learns to read them slowly. So it lear
 without pictures, with states made up at random, at a small part of what a step costs otherwise.
 """
 
+from functools import partial
+
 import lightning.pytorch as pl
 import numpy as np
 from torch import nn
@@ -38,13 +40,16 @@ class Reading(pl.LightningModule):
 
 
 class Prompts(IterableDataset):
-    """Batches of prompts of the low level; texts: robot -> subtasks; states are made up."""
+    """Batches of prompts of the low level from a step on, with states made up.
 
-    def __init__(self, processor, texts, recipe):
-        self.processor, self.texts, self.recipe = processor, texts, recipe
+    texts: robot -> subtasks.
+    """
+
+    def __init__(self, processor, texts, recipe, start=0):
+        self.processor, self.texts, self.recipe, self.start = processor, texts, recipe, start
 
     def __iter__(self):
-        for step in range(self.recipe.steps):
+        for step in range(self.start, self.recipe.steps):
             draw = np.random.default_rng((self.recipe.seed, step))
             examples = [self.example(draw) for _ in range(self.recipe.batch_size)]
             yield self.processor.collate(examples).without_action_tokens()
@@ -60,10 +65,12 @@ class Prompts(IterableDataset):
                        actions=nothing.repeat(horizon, 0), steps=np.ones(horizon, bool))
 
 
-def read(model, processor, texts, recipe, out, progress=True):
+def read(model, processor, texts, recipe, out, progress=True, resume=False):
     """Train a model's embeddings and VLM in place to read states; logs go to folder `out`.
 
-    texts: name of a robot -> subtasks as they are said to it.
+    texts: name of a robot -> subtasks as they are said to it; resume: keep checkpoints too, and go
+    on from the newest.
     """
     model.train()
-    brief(Reading(model, recipe), Prompts(processor, texts, recipe), recipe, out, progress)
+    brief(Reading(model, recipe), partial(Prompts, processor, texts, recipe), recipe, out, progress,
+          model.config if resume else None)

@@ -231,6 +231,36 @@ def test_prompts_are_made_up_the_same_way_each_time_and_have_no_pictures(setup):
     assert f"State: {' '.join(map(str, bins[:size]))};" in text
 
 
+def test_what_comes_before_pre_training_goes_on_after_a_kill(setup, data, tmp_path, monkeypatch):
+    r = replace(recipe.home_look(9, 8), warmup=2, save_every=4)
+    whole = command.start(setup, data, tmp_path / "whole", r)
+    asked, deadly, view, example = [], {50}, Views.view, Prompts.example
+
+    def killed(*_):
+        raise RuntimeError("killed")
+
+    def viewed(self, i):
+        asked.append(i)
+        return killed() if i in deadly else view(self, i)
+
+    monkeypatch.setattr(Views, "view", viewed)
+    monkeypatch.setattr(Prompts, "example", killed)
+    for first in (0, 32):  # killed while it looks, after four steps were saved; while it reads
+        with pytest.raises(RuntimeError, match="killed"):
+            command.start(setup, data, tmp_path / "parts", r)
+        assert min(asked) == first
+        deadly.clear()
+        asked.clear()
+    with pytest.raises(ConfigError, match=r"recipe.seed: 0 against 1"):
+        command.start(setup, data, tmp_path / "parts", replace(r, seed=1))
+    monkeypatch.setattr(Prompts, "example", example)
+    parts = command.start(setup, data, tmp_path / "parts", r)
+    assert not asked  # it had looked at all of them
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, parts.state_dict()[name]), name
+    assert not list(tmp_path.rglob("step-*"))  # only the whole is kept
+
+
 def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):
     source = ThingsSource(open_home_data(data, "WD", 32, cache=tmp_path))
     views = Views(Mixture([source]), setup.processor.text, 16, 64, 4, 1)
