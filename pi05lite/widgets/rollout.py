@@ -21,8 +21,9 @@ class RolloutWidget(Staged):
     """Play an episode and scrub it; then another task, home, seed, driver or instruction.
 
     policy: a Policy that knows the homes' robots, or None for the scripted expert alone; seconds:
-    after which an episode is stopped; options: of `play`. A changed instruction is what the policy
-    reads; the points stay those of the task. The script reads no words.
+    after which an episode is stopped; options: of `play`. In a long task the policy says its own
+    subtasks, in a short skill it takes the instruction for one. A changed instruction is what the
+    policy reads; the points stay those of the task. The script reads no words.
     """
 
     def __init__(self, policy=None, request=None, seconds=15, **options):
@@ -30,7 +31,8 @@ class RolloutWidget(Staged):
         request = request or Request("pick", 7, "new", 3)
         drivers = DRIVERS if policy else {"scripted expert": "expert"}
         wide = ui.Layout(width="420px")
-        self.driver = ui.Dropdown(options=drivers, value="own" if policy else "expert",
+        usual = "own" if request.task in LONG else "none"  # a skill is a subtask as it is said
+        self.driver = ui.Dropdown(options=drivers, value=usual if policy else "expert",
                                   description="driver", layout=ui.Layout(width="320px"))
         self.task = ui.Dropdown(options=SHORT + LONG, value=request.task, description="task")
         self.home = ui.BoundedIntText(request.home, 0, 10**9, description="home")

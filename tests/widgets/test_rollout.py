@@ -18,7 +18,7 @@ def test_another_instruction_is_what_the_policy_reads(home_policy, monkeypatch):
     ask = PolicyDriver._example
     monkeypatch.setattr(PolicyDriver, "_example", lambda self, o, text, level: (
         read.append((level, text)), ask(self, o, text, level))[1])
-    widget.words.value = "dance"
+    widget.words.value, widget.driver.value = "dance", "own"
     widget.run.click()
     assert ("high", "dance") in read and widget.played.prompt == "dance"
     assert set(widget.played.pictures) == {"room", "head", "wrist"}  # what this policy sees
@@ -29,7 +29,7 @@ def test_another_instruction_is_what_the_policy_reads(home_policy, monkeypatch):
 def test_words_count_where_they_are_read(home_policy):  # noqa: F811
     widget = rollout(home_policy, "go", seconds=1, execute=25, size=28)
     widget.words.value = "lift the cup"
-    widget.driver.value = "none"
+    assert widget.driver.value == "none"  # a skill needs no other words; a long task does
     assert not widget.words.disabled
     widget.run.click()
     assert set(widget.played.texts) == {"lift the cup"}  # taken for the subtask as it is
