@@ -6,12 +6,13 @@
 # pi0.5 ([arXiv 2504.16054](https://arxiv.org/abs/2504.16054)) looks through a robot's cameras, reads an
 # instruction, says in words what to do next, and moves. In this notebook you
 #
-# 1. look at real robot episodes, as numbers and as pictures,
-# 2. turn one second of motion into a few dozen tokens and back,
-# 3. train a small but complete pi0.5: first on tokens, then with flow matching,
-# 4. ask it for a subtask and for a chunk of actions in an episode that it has not seen,
-# 5. scrub through the denoising of that chunk, from noise to motion,
-# 6. measure it against three simple baselines.
+# 1. see a trained policy act in a home that it has never seen, and change its instruction,
+# 2. look at real robot episodes, as numbers and as pictures,
+# 3. turn one second of motion into a few dozen tokens and back,
+# 4. train a small but complete pi0.5: first on tokens, then with flow matching,
+# 5. ask it for a subtask and for a chunk of actions in an episode that it has not seen,
+# 6. scrub through the denoising of that chunk, from noise to motion,
+# 7. measure it against three simple baselines.
 #
 # Reading takes 15 minutes, computing less than 10 on two CPU cores. You need Python and the basics of
 # deep learning. Later chapters open each part; here it is enough to see them work together.
@@ -44,7 +45,51 @@ RUNS = Path(os.environ.get("PI05LITE_RUNS", "runs/00"))  # checkpoints and logs
 STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many steps a cell
 
 # %% [markdown]
-# ## 2 · What a robot knows
+# ## 2 · See one act
+# First, what all of this is for. The kit carries a pi0.5 of 3 million parameters for a robot on wheels, trained from
+# nothing in generated homes. Of 200 short skills in homes that it had never seen it does 54 % [47, 60] ([its card](../data/policy_homes/README.md)).
+# Here is one of those homes: three cameras, one sentence. Drag the slider through time.
+
+# %%
+from pi05lite.widgets.rollout import rollout
+
+homes = pi05lite.load(Path(pi05lite.__file__).parents[1] / "data" / "policy_homes")
+episode = rollout(homes, "pick", home=1_000_150, seed=150, seconds=6, every=10, size=96)
+episode
+
+# %% [markdown]
+# - Every half second it plans one second of motion, a **chunk**, and does the first half of it (the last picture: planned in colour,
+#   done in grey).
+# - The **points** are what the task gives credit for.
+# - The **subtask** is what the motion follows, in words. A short skill says it as it is; in a long task (choose `dishes` and more
+#   seconds) the policy has to say for itself what comes next.
+#
+# Change the instruction to another thing that you see, the home, or its seed, and press *run again*. It fails about as often as it
+# succeeds; chapters 11 and 12 are about how often, and why. What does it do when it is told something that cannot be done here?
+#
+# How did the first chunk come about? From noise, in ten steps. Drag *flow time* from τ = 0 (noise) to τ = 1 (the chunk):
+
+# %%
+from pi05lite.widgets.denoising import DenoisingWidget
+
+start = episode.trial()
+view = start.observe()
+DenoisingWidget(homes, view, start.prompt, names=list(start.robot.action_names), world=start.world)
+
+# %% [markdown]
+# And what did it look at? Hover any token, an action step too: what it reads lights up, in the pictures and among the words.
+
+# %%
+from pi05lite.trace import trace
+from pi05lite.widgets.attention import AttentionWidget
+
+seen = trace(homes, view, start.prompt, samples=1, steps=2)
+AttentionWidget(seen, f"who reads what: {start.prompt}", most=0)  # rows come as they are asked for
+
+# %% [markdown]
+# The rest of this notebook trains one like it on a real robot, in minutes.
+#
+# ## 3 · What a robot knows
 # Each real dataset here is a folder in LeRobot format: tables of numbers, videos, and a sentence per
 # episode. Every few episodes one is held out: the model never trains on it.
 
@@ -91,7 +136,7 @@ setup = prepare(names, replace(config.tiny(), horizon=10, vision=tower), power=1
 print({name: f"{share:.0%}" for name, share in zip(setup.mixture.names, setup.mixture.shares)})
 
 # %% [markdown]
-# ## 3 · A chunk in tokens and back
+# ## 4 · A chunk in tokens and back
 # A language model writes tokens from a list. **FAST** makes tokens of a chunk: a cosine transform over
 # time (motion is smooth, so few numbers matter), rounding, and byte-pair encoding. How many numbers are
 # in a chunk, and how many tokens would you guess?
@@ -112,7 +157,7 @@ pictures.compare_chunks(seconds, {"chunk": truth, "from tokens": chunk[:, :size]
                         "a chunk, and what is left of it after tokens (normalised to -1 ... 1)")
 
 # %% [markdown]
-# ## 4 · One sequence, one model
+# ## 5 · One sequence, one model
 # Pictures, prompt, answer and action tokens become one sequence of vectors. Each block may look at
 # certain others; the noisy actions of flow matching (`flow`) sit in a block of their own, which no
 # other block ever looks at. Find in the picture: who may look at the action tokens?
@@ -131,7 +176,7 @@ pictures.sequence_figure(model, batch)
 # Text and action tokens may look back only (the staircases); pictures and prompt see each other. The
 # flow block sees everything **except** the action tokens: at run time there are none.
 #
-# ## 5 · Pre-training: predict the next token
+# ## 6 · Pre-training: predict the next token
 # First stage of the paper: words and action tokens alike are predicted one after the other, with
 # cross-entropy. The action expert sleeps.
 
@@ -146,7 +191,7 @@ fit(model, setup.processor, setup.mixture, pre, RUNS / "pretrain");
 pictures.loss_figure(history(RUNS / "pretrain"), title="pre-training")
 
 # %% [markdown]
-# ## 6 · Post-training: flow matching
+# ## 7 · Post-training: flow matching
 # Second stage, from the pre-trained checkpoint: a new **action expert**, a smaller transformer that
 # looks at everything the VLM computed, learns to move noise towards actions:
 #
@@ -155,7 +200,7 @@ pictures.loss_figure(history(RUNS / "pretrain"), title="pre-training")
 #
 # Flow time τ is 0 for noise and 1 for the action. The paper's weight of the flow term is α = 10; here
 # it is 40, because with so few episodes the tokens are learned by heart before the motion is (with 10
-# an earlier version of this notebook got 0.53 on cr5, section 9, in place of 0.47). Training stops after each cell
+# an earlier version of this notebook got 0.53 on cr5, section 10, in place of 0.47). Training stops after each cell
 # and goes on in the next one from its checkpoint, exactly as if it had not stopped.
 
 # %%
@@ -183,7 +228,7 @@ policy = fit(policy.model, policy.processor, setup.mixture, post, RUNS / "posttr
 pictures.loss_figure(history(RUNS / "posttrain"), title="post-training")
 
 # %% [markdown]
-# ## 7 · Ask it
+# ## 8 · Ask it
 # A moment from an episode that the model has never seen. Two questions to the same weights: *what
 # next, in words?* from the overall prompt, then *how, in actions?* from that subtask alone.
 
@@ -202,13 +247,11 @@ print("subtask:", answer.subtask, " <- said by the model")
 print("first action:", answer.actions[0].round(3))
 
 # %% [markdown]
-# ## 8 · From noise to motion
+# ## 9 · From noise to motion
 # Drag the slider. Left (τ = 0) every line is pure noise; ten Euler steps later it is a chunk. Four
 # noises give four chunks: where they agree, the model is sure.
 
 # %%
-from pi05lite.trace import trace
-
 dimensions = unseen.dataset.features["action"]["names"]
 seen = trace(policy, observation, answer.subtask, truth=example.actions, names=dimensions)
 pictures.denoising_figure(seen, f"denoising: {answer.subtask}")
@@ -218,13 +261,11 @@ pictures.denoising_figure(seen, f"denoising: {answer.subtask}")
 # give the same chunk?
 
 # %%
-from pi05lite.widgets.denoising import DenoisingWidget
-
 widget = DenoisingWidget(policy, observation, answer.subtask, example.actions, dimensions)
 widget
 
 # %% [markdown]
-# ## 9 · Is it any good?
+# ## 10 · Is it any good?
 # On all held-out episodes: squared error of the predicted chunks (the mean of eight samples), as a
 # share of what the mean action gets. Lower is better, 1 is useless, the brackets are 95 % intervals,
 # and the last row of each robot is the paired difference to its best baseline (below 0: pi0.5 wins).
@@ -254,7 +295,7 @@ for name in names:
     print(f"{name}: {share:.0%} of {len(said)} subtasks right; label {label!r}, said {answer!r}")
 
 # %% [markdown]
-# ## 10 · Try a change
+# ## 11 · Try a change
 # One denoising step in place of ten. Guess first: will the error of the mean of eight samples go up or
 # down, and that of one sample?
 

@@ -33,7 +33,6 @@ from torch import nn
 import pi05lite
 from pi05lite import checks, config
 from pi05lite.model import flow, realtime
-from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import Chunk, Policy
 from pi05lite.widgets import levels, pictures
 
@@ -50,34 +49,13 @@ STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many tr
 # $o$ is what the robot senses, $\ell$ the overall prompt, $\hat\ell$ the subtask, $a$ the chunk. Both factors are the
 # **same weights**. Look at what is missing in the first one: $\ell$. The actions see the subtask alone.
 #
-# We need a policy. The kit's own for homes, where it is here; otherwise one of the same size that has learned nothing. It
-# takes as long to answer, so sections 2 and 3 do not care. Section 6 does.
+# We need a policy: the one for homes that the kit carries ([its card](../data/policy_homes/README.md)).
 
 # %%
-from pi05lite.data.robots import Robot
-from pi05lite.data.stats import DatasetStats, of_values
-from pi05lite.homes.tasks import LONG, Episode, Request
-from pi05lite.processor import Processor
-from pi05lite.tokens.text import TextTokenizer
+from pi05lite.homes.tasks import LONG, Request
 
-HOME_POLICY = Path(pi05lite.__file__).parents[1] / "data" / "policy_homes"
-TRAINED = (HOME_POLICY / "config.json").is_file()
-
-
-def untrained():
-    """A policy of the same size for the same robot, which has learned nothing."""
-    known, draw = Episode(task="pick").robot, np.random.default_rng(0)
-    c = config.homes()
-    ranges = [of_values(draw.uniform(-0.5, 0.5, (99, n))) for n in (known.state_size,
-                                                                  known.action_size)]
-    robot = Robot("mobile", DatasetStats("mobile", *ranges), known.slots, 50.0)
-    words = TextTokenizer.train(["pick up the mug", *"0123456789"], c.vocabulary.text)
-    return Policy(Pi05(c), Processor(c, words, None, {"mobile": robot}))
-
-
-policy = pi05lite.load(HOME_POLICY) if TRAINED else untrained()
-print("the kit's policy for homes" if TRAINED else
-      "No data/policy_homes here: a policy that has learned nothing stands in for it.")
+policy = pi05lite.load(Path(pi05lite.__file__).parents[1] / "data" / "policy_homes")
+print(f"{sum(p.numel() for p in policy.model.parameters()):,} parameters")
 
 # %% [markdown]
 # And a home. Its walls, furniture and things come from a seed; those of the split `new` can be in no training home.
@@ -803,8 +781,6 @@ timeline_figure(played)
 #
 # **Predict** before you run it: which of the two levels is the weaker one? And who loses more against "script, policy":
 # the policy's own words, or no words at all?
-#
-# (Where the policy has learned nothing, these rows show what chance gets.)
 #
 # First the low level on single skills, each told in the words of the script. The robot has 14 to 25 seconds for one:
 

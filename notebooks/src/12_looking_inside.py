@@ -719,9 +719,6 @@ else:
 # seen:
 
 # %%
-CARRIED = Path(pi05lite.__file__).resolve().parents[1] / "data" / "policy_homes"
-
-
 def home_moments(count=3):
     """Pairs of first moments of short tasks in new homes, and the words for both."""
     from pi05lite.evaluate.trials import HomeTrial, requests
@@ -730,21 +727,17 @@ def home_moments(count=3):
     return list(zip(seen[:count], seen[count:]))
 
 
-if CARRIED.is_dir():
-    homes, moments = pi05lite.load(CARRIED), home_moments()
-    report("homes", [examine_moments(homes, *x) for x in moments])
-else:
-    moments = []
-    print("no policy for homes in data/policy_homes")
+homes = pi05lite.load(Path(pi05lite.__file__).resolve().parents[1] / "data" / "policy_homes")
+moments = home_moments()
+report("homes", [examine_moments(homes, *x) for x in moments])
 
 # %%
-if moments:
-    (o, words), _ = moments[0]
-    look = trace(homes, o, words, samples=1, steps=2)
-    told = AttentionWidget(look, f"a new home: {words}")
-    told.selected = max(i for i, part in enumerate(look.parts) if part == "subtask")
-    told.layer, told.head = 1, 0
-    display(told)
+(o, words), _ = moments[0]
+look = trace(homes, o, words, samples=1, steps=2)
+told = AttentionWidget(look, f"a new home: {words}", most=0)  # rows come as they are asked for
+told.selected = max(i for i, part in enumerate(look.parts) if part == "subtask")
+told.layer, told.head = 1, 0
+told
 
 # %% [markdown] assign=true prose="looked_at" points=3
 # ### Question · In words (5 minutes)

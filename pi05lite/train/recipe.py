@@ -99,8 +99,8 @@ def home_posttrain(steps=6000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
     Two draws a prefix: the expert sees each frame at the price of the VLM's pass and gradient here,
-    and far more of them when it settles. 0.95 s a step of two CPU cores without bfloat16, a process
-    on each and light work beside them; all steps were never run as one.
+    and far more of them when it settles. 95 minutes of two CPU cores without bfloat16, a process on
+    each and light work beside them.
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, tell=1.0, listen=1.0,
@@ -110,8 +110,9 @@ def home_posttrain(steps=6000, batch_size=16, learning_rate=7e-4):
 def home_settle(steps=8000):
     """The expert alone once more, when the VLM has learned all it will: post-training ends with it.
 
-    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. 0.28 s
-    a step of two CPU cores without bfloat16, a process on each.
+    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. On two
+    CPU cores without bfloat16, a process on each: 0.28 s a step alone, 53 minutes in all with tests
+    beside it.
     """
     return replace(home_expert(steps), stage="settle", ema=0.998, new_expert=False)
 

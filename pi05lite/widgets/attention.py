@@ -110,10 +110,12 @@ class Attention:
 class AttentionWidget(anywidget.AnyWidget):
     """The whole sequence as coloured blocks; hover previews what a token reads, a click locks it.
 
-    trace: pi05lite.trace.Trace. `selected`, `step`, `layer`, `head` can be set from Python as well:
-    selected: a token (the T of the prefix, then the action steps); layer, head: -1 for the mean,
-    layer -2 for the rollout. Keys: arrows left and right choose a token, up and down what is shown,
-    [ and ] the denoising step, enter locks, escape unlocks.
+    trace: pi05lite.trace.Trace; most: bytes of its rows that go to the browser, and into a saved
+    notebook, all at once; where there are more, each is fetched when it is asked for. `selected`,
+    `step`, `layer`, `head` can be set from Python as well: selected: a token (the T of the prefix,
+    then the action steps); layer, head: -1 for the mean, layer -2 for the rollout. Keys: arrows
+    left and right choose a token, up and down what is shown, [ and ] the denoising step, enter
+    locks, escape unlocks.
     """
 
     _esm, _css = page.script("attention.js"), page.FOLDER.joinpath("attention.css").read_text()
@@ -126,12 +128,12 @@ class AttentionWidget(anywidget.AnyWidget):
     layer = traitlets.Int(-1).tag(sync=True)
     head = traitlets.Int(-1).tag(sync=True)
 
-    def __init__(self, trace, title="who reads what"):
+    def __init__(self, trace, title="who reads what", most=None):
         self.attention, self.title = Attention(trace), title
-        a = self.attention
+        a, most = self.attention, MOST if most is None else most
         everything = (a.packed(key).tobytes() for key in range(a.keys))
         super().__init__(data=self._data(trace), selected=a.T, step=a.steps - 1,
-                         rows=b"".join(everything) if a.size <= MOST else b"")
+                         rows=b"".join(everything) if a.size <= most else b"")
         self.on_msg(self._answer)
 
     def _data(self, trace):
@@ -170,8 +172,9 @@ class AttentionWidget(anywidget.AnyWidget):
         """
         if self.rows:
             return page.write(path, self, self.title)
-        return page.write(path, AttentionWidget(averaged(self.attention.trace), self.title),
-                          self.title)
+        whole = self.attention.trace
+        whole = whole if self.attention.size <= MOST else averaged(whole)
+        return page.write(path, AttentionWidget(whole, self.title), self.title)
 
 
 def averaged(trace):

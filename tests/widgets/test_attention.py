@@ -53,6 +53,13 @@ def test_a_large_model_sends_rows_as_they_are_asked_for(widget, monkeypatch):
     assert sent[0][1][0] == large.attention.packed(9).tobytes()
 
 
+def test_a_saved_notebook_may_leave_the_rows_out_and_a_file_has_them(widget, tmp_path):
+    light = AttentionWidget(widget.attention.trace, most=0)
+    assert light.rows == b"" and widget.rows
+    pages = [w.save_html(tmp_path / f"{i}.html").read_text() for i, w in enumerate((light, widget))]
+    assert len(pages[0]) == len(pages[1]) > len(widget.rows)
+
+
 def test_python_sees_what_is_selected(widget):
     a = widget.attention
     widget.selected, widget.step, widget.layer, widget.head = a.T + 2, 1, 0, 3
