@@ -163,7 +163,7 @@ print("tokens of the prefix:", {part: seen.parts.count(part) for part in dict.fr
 from pi05lite.widgets.attention import Attention, AttentionWidget
 
 name_end = max(i for i, label in enumerate(seen.labels) if label == " block")
-widget = AttentionWidget(seen, f"who reads what: {moment.text}")
+widget = AttentionWidget(seen, f"who reads what: {moment.text}", most=0)  # rows as they are asked for
 widget.selected, widget.layer, widget.head = name_end, 1, 0
 widget
 
@@ -734,7 +734,7 @@ report("homes", [examine_moments(homes, *x) for x in moments])
 # %%
 (o, words), _ = moments[0]
 look = trace(homes, o, words, samples=1, steps=2)
-told = AttentionWidget(look, f"a new home: {words}", most=0)  # rows come as they are asked for
+told = AttentionWidget(look, f"a new home: {words}", most=0)
 told.selected = max(i for i, part in enumerate(look.parts) if part == "subtask")
 told.layer, told.head = 1, 0
 told
