@@ -51,9 +51,10 @@ STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many st
 # Here is one of those homes: three cameras, one sentence. Drag the slider through time.
 
 # %%
+from pi05lite.data.paths import KIT
 from pi05lite.widgets.rollout import rollout
 
-homes = pi05lite.load(Path(pi05lite.__file__).parents[1] / "data" / "policy_homes")
+homes = pi05lite.load(KIT / "policy_homes")
 episode = rollout(homes, "pick", home=1_000_150, seed=150, seconds=6, every=10, size=96)
 episode
 

@@ -23,7 +23,6 @@ import math
 import os
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -52,9 +51,10 @@ STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many tr
 # We need a policy: the one for homes that the kit carries ([its card](../data/policy_homes/README.md)).
 
 # %%
+from pi05lite.data.paths import KIT
 from pi05lite.homes.tasks import LONG, Request
 
-policy = pi05lite.load(Path(pi05lite.__file__).parents[1] / "data" / "policy_homes")
+policy = pi05lite.load(KIT / "policy_homes")
 print(f"{sum(p.numel() for p in policy.model.parameters()):,} parameters")
 
 # %% [markdown]

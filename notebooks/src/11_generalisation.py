@@ -149,10 +149,10 @@ print(f"held out: homes {sorted(set(frames[held].tolist()))}, {held.mean():.0%} 
 # how to evaluate just right: there is something to see on both sides.
 
 # %%
+from pi05lite.data.paths import KIT
 from pi05lite.evaluate.drivers import PolicyDriver, RandomDriver, ScriptedDriver
 from pi05lite.evaluate.rollout import rollouts
 
-KIT = Path(pi05lite.__file__).resolve().parents[1] / "data"
 policy = pi05lite.load(KIT / "policy_homes")
 CAMERAS = {slot: name.removeprefix("observation.images.")
            for slot, name in policy.processor.robot("mobile").cameras.items()}

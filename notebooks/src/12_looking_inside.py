@@ -727,7 +727,7 @@ def home_moments(count=3):
     return list(zip(seen[:count], seen[count:]))
 
 
-homes = pi05lite.load(Path(pi05lite.__file__).resolve().parents[1] / "data" / "policy_homes")
+homes = pi05lite.load(folders.KIT / "policy_homes")
 moments = home_moments()
 report("homes", [examine_moments(homes, *x) for x in moments])
 

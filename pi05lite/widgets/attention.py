@@ -172,8 +172,8 @@ class AttentionWidget(anywidget.AnyWidget):
         """
         if self.rows:
             return page.write(path, self, self.title)
-        whole = self.attention.trace
-        whole = whole if self.attention.size <= MOST else averaged(whole)
+        a = self.attention
+        whole = a.trace if a.size <= MOST else averaged(a.trace)
         return page.write(path, AttentionWidget(whole, self.title), self.title)
 
 
