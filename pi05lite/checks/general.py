@@ -25,10 +25,11 @@ def check_split_by_home(split_by_home):
     got = (len(set(homes[held])), len(set(np.array([5, 5, 6, 7, 7])[few])))
     yield claim(got == (3, 1), 1, "3 of 10 homes are held out, and 1 of 3 where the share is small",
                 counted(*got))
-    again = mask(split_by_home(homes.copy(), 0.3, 0), homes)
+    # Two draws without a seed agree once in 120, and six hardly ever.
+    same = all(np.array_equal(held, mask(split_by_home(homes.copy(), 0.3, 0), homes))
+               for _ in range(5))
     sets = {frozenset(homes[mask(split_by_home(homes.copy(), 0.3, seed), homes)].tolist())
             for seed in range(12)}
-    same = np.array_equal(held, again)
     yield claim(same and len(sets) > 3, 1, "the seed, and it alone, says which homes",
                 "the same seed gives another split the second time: results cannot be compared"
                 if not same else "twelve seeds give nearly always the same homes. The first, the "
