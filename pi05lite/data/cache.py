@@ -5,6 +5,8 @@ of what it was made from (the bytes of the video or table, the frames taken, the
 changed video can never be answered with old frames. A checksum at the end finds damaged files.
 """
 
+import errno
+import math
 import os
 import zlib
 from contextlib import contextmanager, suppress
@@ -87,6 +89,9 @@ class FrameCache:
             build(frames)
             _store(path, frames)
             frames = _load(path, shape)
+        if frames is None:
+            raise DataError(say(f"frames in {path}", "the bytes that were just written", "others",
+                                "check the disk, or name another folder by PI05LITE_CACHE"))
         return frames
 
 
@@ -101,12 +106,44 @@ def _store(path, frames):
 def _load(path, shape):
     """The entry, or None if it is not there or not whole; reads every byte once to make sure."""
     try:
-        frames = np.load(path, mmap_mode="r")
-        if frames.shape != tuple(shape) or frames.dtype != np.uint8:
-            return None
         with open(path, "rb") as file:
+            found, start = _header(file), file.tell()
             file.seek(-CHECKSUM_BYTES, os.SEEK_END)
-            stored = int.from_bytes(file.read(), "little")
-        return frames if zlib.crc32(frames) == stored else None
-    except (OSError, ValueError, EOFError):
+            end, stored = file.tell(), int.from_bytes(file.read(), "little")
+    except (FileNotFoundError, ValueError, EOFError):
         return None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # shorter than a checksum
+            return None
+        raise DataError(say(f"frames in {path}", "to read them", error, "see that this file can "
+                            "be read, or name another folder by PI05LITE_CACHE")) from error
+    size = math.prod(shape)
+    if found != (tuple(shape), False, np.dtype(np.uint8)) or start + size != end:
+        return None
+    frames = _mapped(path, end)[start:].reshape(shape)
+    return frames if zlib.crc32(frames) == stored else None
+
+
+def _header(file):
+    """(shape, whether in Fortran's order, dtype) of a .npy file; ValueError for another file."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"version {version}")
+    return np.lib.format.read_array_header_1_0(file)
+
+
+def _mapped(path, size):
+    """The first bytes of a file as a read-only array, uint8 (size,).
+
+    numpy's own maps each keep their file open, and a data set has more episodes and cameras than a
+    process may have files: often 1,024, on macOS 256.
+    """
+    import torch  # here, since a look at the cache needs none of it
+
+    try:
+        array = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    except RuntimeError as error:
+        raise DataError(say(f"frames in {path}", "to map them into memory", error, "raise "
+                            "vm.max_map_count, or choose fewer episodes or cameras")) from error
+    array.flags.writeable = False
+    return array

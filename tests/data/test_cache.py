@@ -34,7 +34,45 @@ def test_built_once_then_mapped_read_only(tmp_path):
     first = FrameCache(tmp_path).get(KEY, SHAPE, build)
     second = FrameCache(tmp_path).get(KEY, SHAPE, build)
     assert len(calls) == 1 and np.array_equal(first, second)
-    assert isinstance(second, np.memmap) and not second.flags.writeable
+    assert not second.flags.writeable
+
+
+def test_what_is_mapped_costs_neither_memory_nor_open_files(tmp_path):
+    """More entries than a process may open files, and together more than its memory grew by."""
+    pytest.importorskip("resource")
+    code = """
+import resource, sys
+from pi05lite.data.cache import FrameCache
+shape, entries = (16, 64, 64, 3), []
+cache = FrameCache(sys.argv[1])
+cache.get("00", shape, lambda out: out.fill(1))  # what is loaded at the first is loaded
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = lambda: [int(line.split()[1]) for line in open("/proc/self/status") if "RssAnon" in line]
+before = held() if sys.platform == "linux" else None
+for k in range(150):
+    entries.append(cache.get(f"{k:02x}key", shape, lambda out: out.fill(k)))
+assert all((entry == k).all() for k, entry in enumerate(entries))
+if before:
+    assert held()[0] - before[0] < 10_000, (before, held())  # kB; the entries have 29,491
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_an_entry_that_cannot_be_read_back_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("pi05lite.data.cache._store", lambda path, frames: None)
+    with pytest.raises(DataError, match="PI05LITE_CACHE"):
+        FrameCache(tmp_path).get(KEY, SHAPE, counting()[0])
+
+
+def test_an_entry_that_cannot_be_opened_is_an_error_and_not_built_again(tmp_path):
+    build, calls = counting()
+    FrameCache(tmp_path).get(KEY, SHAPE, build)
+    path = only_file(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match="to read them"):
+        FrameCache(tmp_path).get(KEY, SHAPE, build)
+    assert len(calls) == 1
 
 
 def damage(path, how):
