@@ -1,6 +1,7 @@
 """A page in a real browser that keeps its errors and the outside hosts it asked."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,9 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-background-networking", "--disable-component-update"]
 # JupyterLab shows a cell's own picture a moment before it has looked it up in the cell.
 WITHIN = "attachment:"
+# Its server answers the regular question for all kernels with 500 while one of them is being started
+# and has no time of a last activity yet; JupyterLab asks again.
+STARTING = re.compile(r"status of 500 .* http://127\.0\.0\.1:\d+/api/kernels\?\d+$")
 INSIDE = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:", WITHIN)
 
 
@@ -31,13 +35,19 @@ def opened(address, scheme="light"):
         page.set_default_timeout(120_000)  # a browser that starts cold on a busy machine
         page.errors, page.outside = [], []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda m: page.errors.append(f"{m.text} {m.location['url']}".strip())
-                if m.type == "error" and not m.location["url"].startswith(WITHIN) else None)
+        page.on("console", lambda m: page.errors.append(error_of(m)) if error_of(m) else None)
         page.on("request", lambda r: None if r.url.startswith(INSIDE)
                 else page.outside.append(r.url))
         page.goto(address if isinstance(address, str) else address.as_uri())
         yield page
         browser.close()
+
+
+def error_of(message):
+    """What a console message says, with its address, where it is an error of the page; else ""."""
+    text = f"{message.text} {message.location['url']}".strip()
+    strange = message.type == "error" and not message.location["url"].startswith(WITHIN)
+    return text if strange and not STARTING.search(text) else ""
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """The denoising figure in a real browser: its slider moves the lines, and nothing is fetched."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from pi05lite.widgets import pictures
-from tests.widgets.browser import opened
+from tests.widgets.browser import error_of, opened
 from tests.widgets.test_pictures import fake
 
 
@@ -29,3 +31,15 @@ def test_the_slider_and_the_play_button_move_the_lines(tmp_path):
         page.wait_for_function(other, arg=action, timeout=60_000)
         # plotly drops the promise of an animation that the next one interrupts, with no reason
         assert set(page.errors) <= {"undefined"} and page.outside == []
+
+
+@pytest.mark.parametrize("kind, text, address, counts", [
+    ("error", "Failed to load resource: the server responded with a status of 500 (Internal Server "
+     "Error)", "http://127.0.0.1:35993/api/kernels?1795970143688", False),
+    ("error", "Failed to load resource: the server responded with a status of 500 (Internal Server "
+     "Error)", "http://127.0.0.1:35993/api/contents/a.ipynb?1795970143688", True),
+    ("error", "x is not a function", "http://127.0.0.1:35993/static/lab.js", True),
+    ("error", "Failed to load resource", "attachment:a.png", False), ("log", "500", "", False)])
+def test_what_counts_as_an_error_of_a_page(kind, text, address, counts):
+    message = SimpleNamespace(type=kind, text=text, location={"url": address})
+    assert error_of(message) == (f"{text} {address}" if counts else "")
