@@ -17,8 +17,8 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-background-networking", "--disable-component-update"]
 # JupyterLab shows a cell's own picture a moment before it has looked it up in the cell.
 WITHIN = "attachment:"
-# Its server answers the regular question for all kernels with 500 while one of them is being started
-# and has no time of a last activity yet; JupyterLab asks again.
+# Its server answers the regular question for all kernels with 500 while one of them is being
+# started and has no time of a last activity yet; JupyterLab asks again.
 STARTING = re.compile(r"status of 500 .* http://127\.0\.0\.1:\d+/api/kernels\?\d+$")
 INSIDE = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:", WITHIN)
 
