@@ -35,7 +35,7 @@ def opened(address, scheme="light"):
         page.set_default_timeout(120_000)  # a browser that starts cold on a busy machine
         page.errors, page.outside = [], []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda m: page.errors.append(error_of(m)) if error_of(m) else None)
+        page.on("console", lambda m: page.errors.extend(filter(None, [error_of(m)])))
         page.on("request", lambda r: None if r.url.startswith(INSIDE)
                 else page.outside.append(r.url))
         page.goto(address if isinstance(address, str) else address.as_uri())
