@@ -53,7 +53,7 @@ for k in range(150):
     entries.append(cache.get(f"{k:02x}key", shape, lambda out: out.fill(k)))
 assert all((entry == k).all() for k, entry in enumerate(entries))
 if before:
-    assert held()[0] - before[0] < 10_000, (before, held())  # of 1,024 bytes; the entries have 28,800
+    assert held()[0] - before[0] < 10_000, (before, held())  # KiB; entries: 28,800
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
