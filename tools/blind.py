@@ -22,7 +22,7 @@ from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
 from pi05lite.homes.language import VERBS
 from pi05lite.homes.places import dock, way_to
-from pi05lite.homes.record import found, furniture, in_sight
+from pi05lite.homes.record import found, seen_by
 from pi05lite.homes.sources import (
     HomeSource,
     describe_home_robot,
@@ -147,7 +147,7 @@ class Driver:
         for k, camera in enumerate(episode.robot.cameras):
             geom = world.camera.picture(world.data, camera.name, 64)[1]
             seen.append(found(episode, task, geom)[0] if k == 0 else
-                        (furniture if camera.panorama else in_sight)(episode, geom))
+                        seen_by(episode, camera, geom))
         seen = [[(name, tuple(box)) for name, box in things] for things in seen]
         way = np.zeros(3)
         if task.skill == "go":

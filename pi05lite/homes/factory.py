@@ -49,7 +49,7 @@ class Source:
 
 
 SOURCES = {s.name: s for s in (
-    Source("MM", "mobile manipulator in few homes", 0.12, "mobile", SHORT * 2 + LONG, 0, 20,
+    Source("MM", "mobile manipulator in few homes", 0.12, "mobile", SHORT * 4 + LONG, 0, 20,
            voice="mixed"),
     Source("ME", "fixed arm in many homes", 0.35, "arm",
            ("pick", "put", "pick", "put", "open", "close", "wipe"), 10_000, None, voice="mixed"),

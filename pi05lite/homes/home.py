@@ -3,7 +3,8 @@
 A home is plain data; `scene.py` turns one of its rooms into a MuJoCo model. Everything is drawn by
 uniform numbers and rounded, so that a seed gives the same home on every machine. Rooms of training
 homes measure an even number of centimetres, those of test homes an odd one: no training seed can
-produce a test home.
+produce a test home. Training homes have more shades and patterns than test homes of the usual
+looks, and none of those of the perception suite.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pi05lite.errors import DataError, say
-from pi05lite.homes.colors import HELD_OUT_SHADES, KNOWN_SHADES, SHADES, shade
+from pi05lite.homes.colors import HELD_OUT_SHADES, RARE_SHADES, SHADES, USUAL_SHADES, shade
 from pi05lite.homes.furniture import BUILDERS, SIZES, Material, tray
 
 ROOMS = {  # furniture of each kind of room; the first ones are always there
@@ -32,8 +33,11 @@ LAYOUTS = {  # wall and side of up to six pieces
 }
 HELD_OUT_LAYOUTS = ("row", "zigzag")
 FLOORS, WALLPAPERS, TOPS = ("planks", "tiles", "checks", "carpet"), ("plain", "stripes"), ("plain",)
+RARE_FLOORS, RARE_WALLPAPERS = ("plain", "stripes", "lattice"), ("tiles", "checks", "lattice")
+RARE_TOPS = ("plain", "planks", "tiles", "checks", "stripes", "lattice")
 NEW_FLOORS, NEW_WALLPAPERS, NEW_TOPS = ("herringbone", "dots"), ("bricks", "dots"), ("dots",)
 SPLITS = ("train", "new", "perception", "skill", "semantics")
+COFFEE, FLOUR = Material((0.36, 0.2, 0.08)), Material((0.93, 0.92, 0.88))
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Home:
     pieces: tuple
     floor: Material
     walls: Material
+    stain: Material  # of what is spilt: coffee, or flour where a top is so dark that none is seen
     light: Light
     jitter: tuple  # of each camera: 3 metres, 3 degrees, 3 factors of the robot's colour
 
@@ -114,7 +119,7 @@ def make_home(seed, room="kitchen", split="train"):
     number, kind = SPLITS.index(split), list(ROOMS).index(room)
     style = Draw(seed, number, 99)  # the whole home: colours, light, cameras
     plan = Draw(seed, number, kind)
-    looks, strange = _looks(style, split == "perception"), split == "perception"
+    looks, strange = _looks(style, split), split == "perception"
     size = tuple((2 * int(plan.between(a / 2, b / 2)) + (split != "train")) / 100
                  for a, b in ((440, 500), (400, 460)))
     layout = plan.one(HELD_OUT_LAYOUTS if split == "skill" else
@@ -124,7 +129,7 @@ def make_home(seed, room="kitchen", split="train"):
     pieces = tuple(_furnish(plan, name, slot, size, looks, split == "skill")
                    for name, slot in zip(kinds, slots))
     return Home(seed, split, room, size, layout, pieces, looks["floor"], looks["walls"],
-                _light(style, strange), _jitter(style, strange))
+                _stain(looks["top"]), _light(style, strange), _jitter(style, strange))
 
 
 def make_laboratory(seed, split="train"):
@@ -140,7 +145,7 @@ def make_laboratory(seed, split="train"):
         0.34, 0.3, 0.08, piece.shapes[0].material, top, piece.height).at(size[0] / 2 - 0.52, 0, 0))
     walls = Material((grey, grey, round(grey * 1.03, 4)))
     floor = Material((0.42, 0.43, 0.45), "tiles", (0.36, 0.37, 0.39), 0.5)
-    return Home(seed, split, "laboratory", size, "bench", pieces, floor, walls,
+    return Home(seed, split, "laboratory", size, "bench", pieces, floor, walls, _stain(top),
                 _light(draw, False), _jitter(draw, False))
 
 
@@ -153,12 +158,11 @@ def check_home(seed, room="kitchen", split="train"):
             raise DataError(say(name, f"one of {known}", repr(value), "ask for one of these"))
 
 
-def _looks(draw, strange):
-    """Materials of a home; strange: shades and textures that no training home has."""
-    names = HELD_OUT_SHADES if strange else KNOWN_SHADES
+def _looks(draw, split):
+    """Materials of a home of a split."""
+    names, *patterns = LOOKS.get(split, USUAL)
     floor, wall, body, top, cloth = (Material(SHADES[draw.one(names)]) for _ in range(5))
-    pick = [draw.one(new if strange else known) for known, new in
-            ((FLOORS, NEW_FLOORS), (WALLPAPERS, NEW_WALLPAPERS), (TOPS, NEW_TOPS))]
+    pick = [draw.one(known) for known in patterns]
     dark, light = draw.between(0.72, 0.88), draw.between(0.88, 0.96)
     pale = tuple(round(0.45 + 0.55 * c, 4) for c in wall.color)
     return {
@@ -170,6 +174,18 @@ def _looks(draw, strange):
                         shade(top.color, dark), draw.between(0.06, 0.12)),
         "cloth": Material(shade(cloth.color, draw.between(0.8, 1.0))),
     }
+
+
+# Shades, and patterns of floors, walls and tops.
+USUAL = tuple(USUAL_SHADES), FLOORS, WALLPAPERS, TOPS
+LOOKS = {"train": ((*USUAL_SHADES, *RARE_SHADES), FLOORS + RARE_FLOORS,
+                   WALLPAPERS + RARE_WALLPAPERS, TOPS + RARE_TOPS),
+         "perception": (tuple(HELD_OUT_SHADES), NEW_FLOORS, NEW_WALLPAPERS, NEW_TOPS)}
+
+
+def _stain(top):
+    """What is spilt so that it is seen on a top."""
+    return FLOUR if np.dot(top.color, (0.3, 0.59, 0.11)) < 0.45 else COFFEE
 
 
 def _light(draw, strange):

@@ -11,7 +11,7 @@ from pi05lite.homes.furniture import DRAWER
 from pi05lite.homes.home import Draw
 from pi05lite.homes.language import STAINS, Speaker
 from pi05lite.homes.plan import disturb
-from pi05lite.homes.robots import HZ, QUICK
+from pi05lite.homes.robots import HZ, QUICK, Intent
 from pi05lite.homes.tasks import Episode
 
 TAIL = 25  # steps recorded after the task is done
@@ -19,6 +19,7 @@ TROUBLE = 0.2  # share of episodes in which something is pushed or slips
 OFF = 0.05  # how far the body strays from what was asked, as a share of its quickest
 KNOCKED = 0.5  # share of episodes in which the body is knocked aside again and again
 PAUSE, KNOCK = (0.5, 4.0), (0.2, 0.8)  # seconds between two knocks, and of one
+CLENCHED, CLENCH = 0.7, (0.7, 1.5)  # share of knocks in which an empty hand closes; seconds
 POLITE = ("{}", "{}", "now {}", "please {}", "{} please")
 
 
@@ -29,14 +30,14 @@ def record(request, every=25, size=64, voice="usual", style=None):
     "person" who finds new words for each subtask. The task text is the prompt; per frame there are
     the subtask, the boxes of what it is about and of all in sight of the first camera that hands
     may go to, things, drawers and stains (JSON [[name, [y0, x0, y1, x1]], ...]), and "things.NAME",
-    the same of each other camera, of a panorama the furniture; of a base that moves its "odometry",
-    JSON [x, y, heading] in metres and radians.
+    what another camera sees (`seen_by`); of a base that moves its "odometry", JSON [x, y, heading]
+    in metres and radians.
     """
     episode = Episode(request)
     key = crc32(repr(request).encode()) if style is None else style
     draw, expert = Draw(key, 3), Expert(episode, key)
     when = int(draw.between(30, 400)) if draw.chance(TROUBLE) else -1
-    stray = _Stray(episode.robot, Draw(key, 4))
+    stray = _Stray(episode, Draw(key, 4))
     film, actions = _Film(episode, size, voice, Draw(key, 5)), []
     until = None
     while until is None or len(actions) < until or len(actions) % every:
@@ -62,14 +63,21 @@ class _Stray:
 
     In some episodes it is also knocked aside, so that there is data on how to come back from where
     an expert never goes by itself, but a policy that errs a little does (DART, arXiv 1703.09327).
+    Some knocks close empty hands: what has closed on nothing must open again, not go on as if full.
     """
 
-    def __init__(self, robot, draw):
+    def __init__(self, episode, draw):
+        self.world, robot = episode.world, episode.robot
         low, high = np.array(robot.action_low), np.array(robot.action_high)
         self.span, self.draw, self.off = (high - low) / 2, draw, np.zeros(len(low))
         if robot.name == "two_arm":  # it is told places, not velocities
             self.span[:] = QUICK / HZ
-        self.span[["gripper" in n or "opening" in n for n in robot.action_names]] = 0
+        self.fingers = np.array(["gripper" in n or "opening" in n for n in robot.action_names])
+        self.span[self.fingers] = 0
+        self.closed = np.full(self.world.hands, False)  # hands that are closed by a knock
+        hands = self.world.hands
+        self.fist = robot.encode(Intent(np.zeros(3), np.zeros((hands, 3)), np.ones(hands)),
+                                 self.world.targets)
         self.base = np.array(["base" in n for n in robot.action_names])
         self.low, self.high = low, high
         self.knocked, self.knock = draw.chance(KNOCKED), np.zeros(len(low))
@@ -83,7 +91,10 @@ class _Stray:
         self.off = 0.95 * self.off + 0.5 * push
         if self.knocked:
             self._knock(action)
-        return np.clip(action + (OFF * self.off + self.knock) * self.span, self.low, self.high)
+        out = np.clip(action + (OFF * self.off + self.knock) * self.span, self.low, self.high)
+        fingers = np.flatnonzero(self.fingers)[self.closed]
+        out[fingers] = self.fist[fingers]
+        return out
 
     def _knock(self, action):
         """Begin or end a knock: of the base where it drives, of the hands where it stands."""
@@ -92,10 +103,21 @@ class _Stray:
             return
         if self.knock.any():
             self.knock, self.left = 0 * self.knock, self._steps(PAUSE)
+            self.closed[:] = False
             return
         drives = self.base.any() and np.abs(action[self.base]).max() > 0.12  # else it holds still
         knock = np.array([self.draw.between(-0.7, 0.7) for _ in self.off])
         self.knock, self.left = knock * (self.base == drives), self._steps(KNOCK)
+        if not drives and self.draw.chance(CLENCHED):
+            self.closed[:] = [self._empty(k) for k in range(self.world.hands)]
+            if self.closed.any():  # for longer, and so more gently
+                self.left, self.knock = self._steps(CLENCH), 0.3 * self.knock
+
+    def _empty(self, k):
+        """Whether hand k holds nothing, and nothing is so near that it would at once."""
+        w = self.world
+        away = w.places() - w.data.xpos[w.hand_body[k]]  # (things, 3)
+        return not w.grips[k].busy and np.linalg.norm(away, axis=1).min(initial=1.0) > 0.12
 
 
 class _Film:
@@ -108,7 +130,6 @@ class _Film:
         self.state, self.texts = [], {"subtask": [], "boxes": [], "things": []}
         self.texts |= {f"things.{name}": [] for name in self.cameras[1:]}
         self.texts |= {"odometry": []} if episode.robot.mobile else {}
-        self.round = {c.name for c in episode.robot.cameras if c.panorama}
         self.last, self.said = None, ""
 
     def take(self, task):
@@ -120,8 +141,8 @@ class _Film:
             if k == 0:
                 about, seen = found(self.episode, task, geom)
             else:
-                look = furniture if name in self.round else in_sight
-                self.texts[f"things.{name}"].append(json.dumps(look(self.episode, geom)))
+                seen_here = seen_by(self.episode, self.episode.robot.cameras[k], geom)
+                self.texts[f"things.{name}"].append(json.dumps(seen_here))
         if "odometry" in self.texts:
             self.texts["odometry"].append(json.dumps(_round(world.base)))
         self.state.append(world.state())
@@ -165,6 +186,20 @@ def found(episode, task, geom):
     return about, in_sight(episode, geom)
 
 
+def seen_by(episode, camera, geom):
+    """[name, box] of what a camera shows, rounded: as `in_sight`, of a panorama the furniture.
+
+    Near a hand a drawer and the stains are wider than the picture, and the hand does not go to the
+    middle of what is left of them: there a drawer is its knob, and stains are the nearest one.
+    """
+    if camera.panorama:
+        return furniture(episode, geom)
+    if camera.hand is None:
+        return in_sight(episode, geom)
+    return things(episode, geom) + drawers(episode, geom, episode.scene.knob_of) \
+        + nearest_stain(episode, geom, camera.hand)
+
+
 def in_sight(episode, geom):
     """[name, box] of all that hands may go to, rounded."""
     return things(episode, geom) + drawers(episode, geom) + stains(episode, geom)
@@ -177,17 +212,27 @@ def things(episode, geom, which=None):
             for t, box in boxes(geom, episode.scene.thing_of, which).items()]
 
 
-def drawers(episode, geom):
-    """[name, box] of the fronts of drawers, with their knobs, rounded."""
-    which = range(len(episode.home.pieces))
+def drawers(episode, geom, owner=None):
+    """[name, box] of the fronts of drawers with their knobs, rounded; owner: of other geoms."""
+    owner = episode.scene.drawer_of if owner is None else owner
     return [[DRAWER[0], _round(box)]
-            for box in boxes(geom, episode.scene.drawer_of, which).values()]
+            for box in boxes(geom, owner, range(len(episode.home.pieces))).values()]
 
 
 def stains(episode, geom):
     """[name, box] of all stains that are left together, rounded."""
     return [[STAINS, _round(box)]
             for box in boxes(geom, episode.scene.stain_of, [0], least=2).values()]
+
+
+def nearest_stain(episode, geom, hand):
+    """[name, box] of the stain in sight that is nearest to a hand, rounded; [] where there is none.
+    """
+    world = episode.world
+    seen = boxes(geom, episode.scene.each_stain, range(len(episode.stains)), least=2)
+    away = {k: np.hypot(*(world.to_base(np.array(episode.stains[k])) - world.hand[hand])[:2])
+            for k in seen}
+    return [[STAINS, _round(seen[min(away, key=away.get)])]] if seen else []
 
 
 def furniture(episode, geom):

@@ -16,9 +16,10 @@ from pi05lite.homes.robots import OPEN, camera_axes
 
 STEPS = 4  # of physics in a control step
 FIXED, THING, ROBOT, NOTHING = (1, 6), (2, 7), (4, 3), (8, 0)
+KNOB_FROM = -0.03  # metres before a piece's front edge: what reaches there is the drawer's knob
 TYPES = {"b": "box", "c": "cylinder", "s": "sphere", "e": "ellipsoid", "k": "capsule"}
 TURNS = {"x": (0, 90, 0), "y": (90, 0, 0)}
-STAIN = Material((0.36, 0.2, 0.08), "plain")
+UNSEEN = Material((0.36, 0.2, 0.08))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Scene:
         self.stain_geoms = [model.geom(f"stain{k}").id for k in range(len(self.stains))]
         self.stain_of = np.full(model.ngeom, -1)
         self.stain_of[self.stain_geoms] = 0  # all together
-        self.piece_of, self.drawer_of = np.full((2, model.ngeom), -1)
+        self.each_stain = np.full(model.ngeom, -1)
+        self.each_stain[self.stain_geoms] = range(len(self.stains))
+        self.piece_of, self.drawer_of, self.knob_of = np.full((3, model.ngeom), -1)
         for p in range(len(home.pieces)):
             for name in (f"piece{p}", f"drawer{p}"):
                 body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name)
@@ -64,6 +67,7 @@ class Scene:
                     self.piece_of[mine] = p
                     if name.startswith("drawer"):
                         self.drawer_of[mine & (model.geom_pos[:, 0] < 0)] = p  # front and knob
+                        self.knob_of[mine & (model.geom_pos[:, 0] < KNOB_FROM)] = p
 
     # ---- XML ---------------------------------------------------------------------------------
 
@@ -105,7 +109,7 @@ class Scene:
         for k, thing in enumerate(self.things):
             self._thing(k, thing)
         for k, (x, y, z) in enumerate(self.stains):
-            self._geom("cylinder", (0.022, 0.001), (x, y, z + 0.001), STAIN, NOTHING,
+            self._geom("cylinder", (0.022, 0.001), (x, y, z + 0.001), self.home.stain, NOTHING,
                        name=f"stain{k}")
         self._robot(start)
         self._xml.append("</worldbody>")
@@ -150,7 +154,7 @@ class Scene:
         self._open(f"thing{k}", pos=(x, y, z), euler=(0, 0, round(np.degrees(turn), 4)))
         self._xml.append("<freejoint/>")
         body = ("cylinder", half[1:], 6) if kind.round else ("box", half, 4)
-        self._geom(*body[:2], (0, 0, half[2]), STAIN, THING, False, mass=kind.mass / 1000,
+        self._geom(*body[:2], (0, 0, half[2]), UNSEEN, THING, False, mass=kind.mass / 1000,
                    condim=body[2])
         main = COLORS[thing.color]
         tones = {"main": main, "dark": shade(main, 0.62), "light": shade(main, 1.35)}

@@ -22,7 +22,7 @@ class VisionTower(nn.Module):
         if c.name.startswith("vit"):
             sizes["img_size"] = c.image_size
         if c.stem is not None:
-            sizes["embed_layer"] = partial(Stem, c.stem)
+            sizes["embed_layer"] = partial(Stem, c.stem, c.stem_blocks)
         # The head of a timm classifier is not used: no classes, no pooling.
         self.tower = linear.use_in(
             timm.create_model(c.name, pretrained=c.pretrained, num_classes=0, **sizes))
@@ -50,10 +50,11 @@ class VisionTower(nn.Module):
 class Stem(nn.Module):
     """Convolutions in place of a ViT's one linear layer per patch (arXiv 2106.14881).
 
-    Each halves the picture. In our one comparison, questions about homes, they made no difference.
+    Each halves the picture; behind all but the first come residual blocks. What is smaller than a
+    patch is found by the blocks (data/results/homes_log.md), not by the convolutions alone.
     """
 
-    def __init__(self, widths, img_size, patch_size, in_chans=3, embed_dim=768, **_):
+    def __init__(self, widths, blocks, img_size, patch_size, in_chans=3, embed_dim=768, **_):
         super().__init__()
         if 2 ** len(widths) != patch_size:
             raise ConfigError(say("vision.stem", f"as many widths as it takes halvings to "
@@ -63,8 +64,23 @@ class Stem(nn.Module):
         layers = []
         for before, after in zip((in_chans, *widths), widths):
             layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(1, after), nn.GELU()]
+            if before != in_chans:  # at full width the first ones would cost most and see least
+                layers += [Block(after) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))
 
     def forward(self, images):
         """images (B, 3, px, px) -> (B, P, width)."""
         return self.layers(images).flatten(2).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Two convolutions beside a straight way, before activation (arXiv 1603.05027)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(*(layer for _ in range(2) for layer in (
+            nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, 1, 1))))
+
+    def forward(self, x):
+        """x (B, width, h, w) -> the same shape."""
+        return x + self.layers(x)

@@ -4,7 +4,10 @@ pi0.5 starts from PaliGemma, whose tower learned from the web which words go wit
 SigLIP's sigmoid loss (arXiv 2303.15343), and whose whole learned to say where things are. Ours
 starts from nothing, so it learns the same from the homes, patch by patch: a patch's token and the
 mean embedding of a name agree where the thing is, and the token gives the box of that thing, as
-location ids in the embedding that all words share.
+location ids in the embedding that all words share, and as numbers by a reading that is not kept.
+
+A thing counts by the root of how many patches it fills: where each patch counts alike, small things
+are not learned; where each thing does, large ones are not.
 """
 
 from functools import partial
@@ -22,7 +25,9 @@ from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import brief
 from pi05lite.train.module import optimizer_of, sides_loss
+from pi05lite.train.tell import FORMS, errors, size_and_middle, waves
 
+NUMBERS = 4  # of a box: middle and size, both down and along
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
 
 
@@ -35,6 +40,7 @@ class Looking(pl.LightningModule):
         self.scale = nn.Parameter(torch.tensor(2.3))  # log of SigLIP's temperature
         self.bias = nn.Parameter(torch.tensor(-4.0))
         self.locations = slice(*model.config.vocabulary.span("location"))
+        self.numbers = nn.Linear(model.config.vlm.width, FORMS * NUMBERS)
 
     def logits(self, patches, ids, count):
         """patches (B, P, D), names' ids (K, n) and how many are real (K,) -> (B, P, K)."""
@@ -43,28 +49,52 @@ class Looking(pl.LightningModule):
         names, patches = F.normalize(names, dim=-1), F.normalize(patches, dim=-1)
         return patches @ names.T * self.scale.exp() + self.bias
 
-    def box_loss(self, patches, boxes):
-        """Cross-entropy of the four sides where a patch shows one thing; boxes (B, P, 4) bins."""
+    def name_loss(self, logits, where, share):
+        """Sigmoid loss of patches and names, per patch that has one; where and share (B, P, K)."""
+        loss = F.binary_cross_entropy_with_logits(logits, where.clamp(min=0), reduction="none")
+        shown, not_shown = where > 0, where == 0
+        return mean(loss[shown], share[shown]) + \
+            loss[not_shown].sum() / shown.sum().clamp(min=1)
+
+    def box_loss(self, patches, boxes, share):
+        """The four sides' cross-entropy and the numbers' |error| where a patch shows one thing.
+
+        boxes (B, P, 4) bins; share (B, P) how much a patch counts.
+        """
         here = (boxes >= 0).all(-1)
-        return sides_loss(patches[here], boxes[here], self.embedding.weight[self.locations]).mean()
+        tokens, bins, locations = patches[here], boxes[here], self.embedding.weight[self.locations]
+        size, middle = size_and_middle(bins, len(locations))
+        told = self.numbers(tokens).float()  # (M, FORMS NUMBERS)
+        wrong = errors(told, waves(torch.cat([middle, size - 1], dim=1))).sum(1)
+        return mean(sides_loss(tokens, bins, locations).mean(1) + wrong, share[here])
 
     def training_step(self, batch, batch_idx):
-        """Sigmoid loss of all patches and names, per patch that has one, and that of the boxes."""
+        """The loss of names and that of boxes."""
         images, ids, count, where, boxes = batch
         step, r = self.trainer.global_step, self.recipe
         draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
         images = augment(images[:, None], ("base",), draws, moved=r.move)[:, 0]
         patches = self.vision(images)
-        logits = self.logits(patches, ids, count)
-        loss = F.binary_cross_entropy_with_logits(logits, where.clamp(min=0), reduction="none")
-        loss = (loss * (where >= 0)).sum() / (where > 0).sum().clamp(min=1)
-        box = self.box_loss(patches, boxes)
-        self.log_dict({"names": loss, "boxes": box}, prog_bar=True)
-        return loss + box
+        share = shares(where)
+        name = self.name_loss(self.logits(patches, ids, count), where, share)
+        box = self.box_loss(patches, boxes, share.sum(-1))
+        self.log_dict({"names": name, "boxes": box}, prog_bar=True)
+        return name + box
 
     def configure_optimizers(self):
         """The recipe's."""
         return optimizer_of(self, self.recipe)
+
+
+def shares(where):
+    """How much each patch counts for a name it shows, (B, P, K): 1 / root of how many show it."""
+    shown = where > 0
+    return shown * shown.sum(1, keepdim=True).clamp(min=1).rsqrt()
+
+
+def mean(loss, share):
+    """The mean of losses (n,) by their shares (n,); 0 of none."""
+    return (loss * share).sum() / share.sum().clamp(min=1e-6)
 
 
 class Views(IterableDataset):

@@ -13,7 +13,9 @@ from pi05lite.errors import DataError
 from pi05lite.homes import factory
 from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
 from pi05lite.homes.pictures import pictures
-from pi05lite.homes.record import furniture, record
+from pi05lite.homes.record import furniture, record, seen_by
+from pi05lite.homes.robots import ROBOTS
+from pi05lite.homes.sight import sights
 from pi05lite.homes.sources import HomeSource, WordsSource, describe_home_robot, open_home_data
 from pi05lite.homes.tasks import Episode, Request
 
@@ -132,6 +134,53 @@ def test_a_body_that_is_knocked_aside_comes_back(robot, task, monkeypatch):
     assert knocked["meta"]["success"] and n > 3
     assert (off > 0.1 * np.ptp(calm["state"][:n], axis=0)).any()
     assert np.array_equal(record(request, size=16, style=2)["action"], knocked["action"])
+
+
+def test_a_knock_closes_an_empty_hand_and_what_is_recorded_opens_it(monkeypatch):
+    monkeypatch.setattr("pi05lite.homes.record.KNOCKED", 1.0)
+    monkeypatch.setattr("pi05lite.homes.record.CLENCHED", 1.0)
+    for robot, opening, gripper in (("mobile", [3], [6]), ("arm", [3], [3]),
+                                    ("two_arm", [3, 7], [3, 7])):
+        asked = 0
+        wide = 0.0 if robot == "mobile" else ROBOTS[robot].action_high[gripper[0]]
+        for seed in range(6):
+            e = record(Request("pick", seed, "train", seed, robot), every=5, size=16, style=seed)
+            assert e["meta"]["success"]
+            state, action = e["state"][:, opening], e["action"][::5, gripper]
+            asked += ((state < 0.3 * state.max()) & np.isclose(action, wide)).sum()
+        assert asked > 5, robot
+
+
+def test_near_a_hand_a_drawer_is_its_knob_and_stains_are_the_nearest():
+    episode = Episode(task="close", home=9, seed=9)
+    world, (head, wrist) = episode.world, episode.robot.cameras[:2]
+    p = episode.station
+    knob = world.to_base(world.from_piece(p, world.knob(p)))
+    world.data.qpos[world._hand_q[0]] = knob + (0, 0, 0.1)
+    mujoco.mj_forward(world.model, world.data)
+    seen = {c.name: dict(seen_by(episode, c, world.camera.picture(world.data, c.name, 64)[1]))
+            for c in (head, wrist)}
+    area = {name: (y1 - y0) * (x1 - x0) for name, (y0, x0, y1, x1) in
+            ((name, boxes["drawer"]) for name, boxes in seen.items())}
+    sight = sights("mobile", {"left_wrist": "wrist"}, world.state(), world)["left_wrist"]
+    u, v = sight.project(knob - (0, 0, 0.025))  # the middle of the knob
+    y0, x0, y1, x1 = seen["wrist"]["drawer"]
+    assert y0 - 0.03 < v < y1 + 0.03 and x0 - 0.03 < u < x1 + 0.03 and area["wrist"] < 0.1
+
+    episode = Episode(task="wipe", home=7, seed=7)
+    world, boxes = episode.world, []
+    for stain in episode.stains:
+        place = world.to_base(np.array(stain))
+        world.data.qpos[world._hand_q[0]] = place + (0, 0, 0.3)
+        mujoco.mj_forward(world.model, world.data)
+        geom = world.camera.picture(world.data, "wrist", 64)[1]
+        sight = sights("mobile", {"left_wrist": "wrist"}, world.state(), world)["left_wrist"]
+        u, v = sight.project(place)
+        near = dict(seen_by(episode, wrist, geom)).get("stains")
+        if near is not None and 0 < u < 1 and 0 < v < 1:
+            y0, x0, y1, x1 = near
+            boxes.append(y0 - 0.04 < v < y1 + 0.04 and x0 - 0.04 < u < x1 + 0.04)
+    assert sum(boxes) > 1 and np.mean(boxes) > 0.7  # a sponge in the hand hides some
 
 
 def test_a_person_finds_new_words_for_each_subtask():

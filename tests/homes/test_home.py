@@ -9,9 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pi05lite.errors import DataError
-from pi05lite.homes.colors import COLORS, HELD_OUT_COLORS, HELD_OUT_SHADES, SHADES, shade
+from pi05lite.homes.colors import (
+    COLORS,
+    HELD_OUT_COLORS,
+    HELD_OUT_SHADES,
+    RARE_SHADES,
+    SHADES,
+    USUAL_SHADES,
+    shade,
+)
 from pi05lite.homes.furniture import HELD_OUT_TEXTURES, REACH, SIZES
-from pi05lite.homes.home import HELD_OUT_LAYOUTS, ROOMS, SPLITS, make_home, make_laboratory
+from pi05lite.homes.home import (
+    COFFEE,
+    FLOUR,
+    HELD_OUT_LAYOUTS,
+    RARE_FLOORS,
+    RARE_TOPS,
+    RARE_WALLPAPERS,
+    ROOMS,
+    SPLITS,
+    make_home,
+    make_laboratory,
+)
 from pi05lite.homes.kinds import FAMILIES, HELD_OUT_KINDS, KINDS, KNOWN_KINDS, family
 from pi05lite.homes.places import dock, from_pose
 from pi05lite.homes.tasks import Episode
@@ -95,6 +114,38 @@ def test_training_homes_have_nothing_that_is_kept_for_testing(seed, room):
     for piece in home.pieces:
         low, high = SIZES[piece.kind][2]
         assert piece.kind == "rug" or low - 1e-6 <= piece.height <= high + 1e-6
+
+
+def test_training_homes_have_more_looks_than_test_homes_of_the_usual_ones():
+    """The suites stay what they were as training homes get more shades and patterns."""
+    assert not {*USUAL_SHADES} & {*RARE_SHADES, *HELD_OUT_SHADES}
+    assert not {*RARE_SHADES} & {*HELD_OUT_SHADES}
+    homes = {split: [make_home(seed, "kitchen", split) for seed in range(300)]
+             for split in ("train", "new")}
+    textures = {split: [{h.floor.texture for h in some}, {h.walls.texture for h in some},
+                        {top(h).texture for h in some}] for split, some in homes.items()}
+    for rare, wide, usual in zip((RARE_FLOORS, RARE_WALLPAPERS, RARE_TOPS), textures["train"],
+                                 textures["new"]):
+        assert usual <= wide and set(rare) <= wide and not set(rare) - {"plain"} & usual
+    dark = {split: np.mean([np.dot(top(h).color, (0.3, 0.59, 0.11)) < 0.45 for h in some])
+            for split, some in homes.items()}
+    assert dark["train"] > 2 * dark["new"] > 0
+
+
+def top(home):
+    """The material of a home's table or sink."""
+    piece = home.piece("table" if home.room != "bathroom" else "sink")
+    return next(s.material for s in piece.shapes if s.place[2] > piece.height - 0.1)
+
+
+@given(seeds, rooms, st.sampled_from(SPLITS))
+@settings(max_examples=40, deadline=None)
+def test_what_is_spilt_is_seen(seed, room, split):
+    home = make_home(seed, room, split)
+    assert home.stain in (COFFEE, FLOUR)
+    if room in ("kitchen", "living room"):
+        for color in (top(home).color, top(home).second):
+            assert np.abs(np.subtract(home.stain.color, color)).max() > 0.12
 
 
 @given(seeds, rooms, st.sampled_from(SPLITS[1:]))

@@ -15,6 +15,7 @@ from pi05lite.homes import factory
 from pi05lite.homes.sources import HomeSource, ThingsSource, describe_home_robot, open_home_data
 from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
+from pi05lite.model.vision import Block, Stem
 from pi05lite.policy import load
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.state import state_bins
@@ -23,7 +24,7 @@ from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_o
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
 from pi05lite.train.listen import EARS, listen_error, listening
-from pi05lite.train.look import Views, covered, look, points_right
+from pi05lite.train.look import Looking, Views, covered, look, mean, points_right, shares
 from pi05lite.train.module import TrainingModule, sides_loss
 from pi05lite.train.read import Prompts, read
 from pi05lite.train.tell import (
@@ -270,6 +271,57 @@ def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):
     alone = (where == 1).sum(-1) == 1
     assert torch.equal((boxes >= 0).all(-1), alone) and (boxes[~alone] == -1).all()
     assert (boxes[alone][:, :2] <= boxes[alone][:, 2:]).all()
+
+
+def test_a_thing_counts_by_the_root_of_its_patches():
+    where = torch.zeros(1, 16, 3)
+    where[0, :9, 0], where[0, 9, 0] = 1, -1  # nine patches, and an edge that counts for nothing
+    where[0, 12, 1] = 1
+    share = shares(where)
+    assert share.sum(1).tolist() == [[pytest.approx(3), 1, 0]] and share[0, 9, 0] == 0
+    loss = torch.tensor([2.0, 4.0])
+    assert float(mean(loss, torch.tensor([1.0, 3.0]))) == pytest.approx(3.5)
+    assert float(mean(loss[:0], loss[:0])) == 0
+
+
+@torch.no_grad()
+def test_small_things_weigh_in_the_losses_of_looking():
+    """Of two things, one in nine patches and one in one, the small one has a quarter of the say."""
+    torch.manual_seed(0)
+    looking = Looking(Pi05(small()), recipe.home_look(1, 1))
+    where = torch.zeros(1, 16, 2)
+    where[0, :9, 0], where[0, 12, 1] = 1, 1
+    boxes = torch.full((1, 16, 4), -1)
+    boxes[0, :9], boxes[0, 12] = torch.tensor([0, 0, 47, 47]), torch.tensor([50, 2, 60, 12])
+    share = shares(where)
+    patches = torch.randn(1, 16, 32)
+    of = [float(looking.box_loss(patches, torch.where(only[..., None] > 0, boxes, -1),
+                                 share.sum(-1)))
+          for only in (where[..., 0], where[..., 1])]
+    both = float(looking.box_loss(patches, boxes, share.sum(-1)))
+    assert both == pytest.approx((3 * of[0] + of[1]) / 4, rel=1e-5)
+    assert float(looking.box_loss(patches, boxes * 0 - 1, share.sum(-1))) == 0
+    logits = torch.full((1, 16, 2), -20.0)  # nothing is ever named: right but for what is shown
+    assert float(looking.name_loss(logits, where, share)) == pytest.approx(20, rel=1e-3)
+    logits[0, 12, 1] = 20.0
+    assert float(looking.name_loss(logits, where, share)) == pytest.approx(15, rel=1e-3)
+
+
+def test_blocks_of_a_stem_see_beyond_a_convolution():
+    torch.manual_seed(0)
+    plain, blocks = (Stem((4, 8, 8), n, img_size=32, patch_size=8, embed_dim=6) for n in (0, 1))
+    assert sum(isinstance(layer, Block) for layer in blocks.layers) == 2
+
+    def reach(stem):
+        """How many pixels of a row one patch depends on."""
+        for module in stem.modules():  # GroupNorm looks at all pixels
+            if isinstance(module, torch.nn.GroupNorm):
+                module.forward = lambda x: x
+        images = torch.randn(1, 3, 32, 32, requires_grad=True)
+        stem(images)[0, 5].sum().backward()
+        return int((images.grad.abs().sum((0, 1, 2)) > 0).sum())
+
+    assert reach(plain) == 15 < reach(blocks)
 
 
 def test_numbers_start_in_order():
