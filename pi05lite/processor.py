@@ -93,14 +93,15 @@ class Processor:
         return ids
 
     def named(self, example, tokens):
-        """Yield (place of the last token, camera, bins of the box) of what the prompt names."""
+        """Yield (place of the last token, name, camera, bins of the box) of what the prompt names.
+        """
         count = self.config.vocabulary.locations
         for slot, seen in example.named.items():
             for name, box in seen:
                 ids = self.text.encode(f" {name}")
                 for place in range(len(tokens) - len(ids) + 1):
                     if tokens[place:place + len(ids)] == ids:
-                        yield (place + len(ids) - 1, self.config.cameras.index(slot),
+                        yield (place + len(ids) - 1, name, self.config.cameras.index(slot),
                                box_bins(box, count))
                         break
 
@@ -178,7 +179,7 @@ class Processor:
         action_mask = torch.zeros(B, c.horizon, c.action_size, dtype=torch.bool)
         state = torch.zeros(B, c.action_size) if self.states_fit else None
         places = torch.full((B, L, len(c.cameras), 4), -1)
-        way = torch.full((B, 3), torch.nan)
+        way, docks = torch.full((B, 3), torch.nan), torch.full((B, L, 3), torch.nan)
         for b, (example, s) in enumerate(zip(examples, sequences)):
             for slot, image in example.images.items():
                 k = self.slot(example.source, slot, image)
@@ -187,8 +188,10 @@ class Processor:
             n = min(len(s.tokens), L)
             tokens[b, :n], kinds[b, :n] = torch.tensor(s.tokens[:n]), torch.tensor(s.kinds[:n])
             valid[b, :n], target[b, :n] = True, torch.tensor(s.target[:n])
-            for place, camera, box in self.named(example, s.tokens):
+            for place, name, camera, box in self.named(example, s.tokens):
                 places[b, place, camera] = torch.from_numpy(box)
+                if name in example.docks:
+                    docks[b, place] = torch.from_numpy(example.docks[name])
             if example.actions is not None:
                 size = example.actions.shape[1]
                 actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))
@@ -200,7 +203,7 @@ class Processor:
         source = [self.sources.index(e.source) if e.source in self.sources else -1
                   for e in examples]
         return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
-                     torch.tensor(source), state, places, way)
+                     torch.tensor(source), state, places, way, docks)
 
     # ---- tensors back to the world ---------------------------------------------------------
 

@@ -25,5 +25,6 @@ class Example:
     # Camera slot -> [(label, box)] of what is seen there: where the words of the prompt point to.
     named: dict = field(default_factory=dict)
     way: np.ndarray | None = None  # (3,) m, m, rad: ahead, left and turn to where the subtask ends
+    docks: dict = field(default_factory=dict)  # name of furniture -> (3,), the way to before it
     actions: np.ndarray | None = None  # (H, A) in the robot's own units
     steps: np.ndarray | None = None  # (H,) bool, False past the end of the episode

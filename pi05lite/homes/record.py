@@ -10,6 +10,7 @@ from pi05lite.homes.expert import Expert
 from pi05lite.homes.furniture import DRAWER
 from pi05lite.homes.home import Draw
 from pi05lite.homes.language import STAINS, Speaker
+from pi05lite.homes.places import dock
 from pi05lite.homes.plan import disturb
 from pi05lite.homes.robots import HZ, QUICK, Intent
 from pi05lite.homes.tasks import Episode
@@ -31,7 +32,8 @@ def record(request, every=25, size=64, voice="usual", style=None):
     the subtask, the boxes of what it is about and of all in sight of the first camera that hands
     may go to, things, drawers and stains (JSON [[name, [y0, x0, y1, x1]], ...]), and "things.NAME",
     what another camera sees (`seen_by`); of a base that moves its "odometry", JSON [x, y, heading]
-    in metres and radians.
+    in metres and radians, and in meta "docks", where it stands before each piece of furniture whose
+    name is its own, JSON [[name, [x, y, heading]], ...].
     """
     episode = Episode(request)
     key = crc32(repr(request).encode()) if style is None else style
@@ -55,6 +57,9 @@ def record(request, every=25, size=64, voice="usual", style=None):
     meta = {"task_kind": r.task, "home": r.home, "split": r.split, "episode_seed": r.seed,
             "room": episode.home.room, "success": success,
             "progress": float(rubric.progress), "failure": "" if success else rubric.failure}
+    if episode.robot.mobile:
+        meta["docks"] = json.dumps([[episode.home.pieces[p].names[0],
+                                     _round(dock(episode.home.pieces[p]))] for p in own(episode)])
     return film.episode_dict() | {"action": np.array(actions), "task": episode.prompt, "meta": meta}
 
 
@@ -240,15 +245,20 @@ def furniture(episode, geom):
 
     Of what the seam cuts in two it is the larger part.
     """
-    names, owner = [piece.names[0] for piece in episode.home.pieces], episode.scene.piece_of
-    own = [p for p, name in enumerate(names) if names.count(name) == 1]
-    seen = boxes(geom, owner, own, least=8)
+    owner = episode.scene.piece_of
+    seen = boxes(geom, owner, own(episode), least=8)
     for p in [p for p, box in seen.items() if (box[1], box[3]) == (0, 1)]:
         here, half = (geom >= 0) & (owner[geom] == p), geom.shape[1] // 2
         left = here[:, :half].sum() > here[:, half:].sum()
         side = np.where((np.arange(geom.shape[1]) < half) == left, geom, -1)
         seen |= boxes(side, owner, [p])
-    return [[names[p], _round(box)] for p, box in seen.items()]
+    return [[episode.home.pieces[p].names[0], _round(box)] for p, box in seen.items()]
+
+
+def own(episode):
+    """The numbers of the pieces of furniture whose name no other piece has."""
+    names = [piece.names[0] for piece in episode.home.pieces]
+    return [p for p, name in enumerate(names) if names.count(name) == 1]
 
 
 def _round(box):

@@ -38,7 +38,7 @@ class HomeSource(RobotSource):
             example.named = {slot: said(example.text, objects(self.dataset.column(e, column)[t]))
                              for slot, _, column in views(self.dataset)}
             example.named["base"] = objects(self.dataset.column(e, "boxes")[t])
-            example.way = self.way(e, t)
+            example.way, example.docks = self.way(e, t), docks(self.dataset, e, t)
         if self.level == "high" and self.boxes:
             example.objects = objects(self.dataset.column(e, "boxes")[t])
         return example
@@ -98,6 +98,10 @@ class ThingsSource:
         (e, t), (_, camera, column) = self.dataset.locate(frame), self.views[view]
         return self.dataset.image(e, t, camera), objects(self.dataset.column(e, column)[t])
 
+    def docks(self, i):
+        """{name of furniture: (3,)}: the way to it from where example i was seen (`docks`)."""
+        return docks(self.dataset, *self.dataset.locate(self.frames[i // self.variants][1]))
+
     def __getitem__(self, i):
         picture, seen = self.seen(i)
         slot = self.views[self.frames[i // self.variants][0]][0]
@@ -105,7 +109,19 @@ class ThingsSource:
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {slot: picture}, objects=asked, named={slot: asked})
+                       {slot: picture}, objects=asked, named={slot: asked}, docks=self.docks(i))
+
+
+def docks(dataset, e, t):
+    """{name of furniture: (3,) float32}: from where the base is to where it stands before it.
+
+    Ahead, left (m) and turn (rad); {} where a dataset does not know.
+    """
+    places = dataset.episodes[e].meta.get("docks")
+    if places is None or "odometry" not in dataset.features:
+        return {}
+    here = json.loads(str(dataset.column(e, "odometry")[t]))
+    return {name: way_to(here, place).astype(np.float32) for name, place in json.loads(places)}
 
 
 def said(text, seen):

@@ -24,6 +24,7 @@ class Batch:
     state: torch.Tensor | None = None  # (B, A) normalised, padded with 0: for a state token
     places: torch.Tensor | None = None  # (B, L, C, 4) bins of boxes of what a token names, or -1
     way: torch.Tensor | None = None  # (B, 3) m, m, rad to where the base will stand, NaN = unknown
+    docks: torch.Tensor | None = None  # (B, L, 3) ... before the furniture that a token names
 
     def __len__(self):
         return self.tokens.shape[0]
@@ -57,7 +58,7 @@ class Batch:
         """Without the text places that are padding in every row."""
         longest = int(self.valid.sum(dim=1).max())
         cut = {name: None if x is None else x[:, :longest]
-               for name in ("tokens", "kinds", "valid", "target", "places")
+               for name in ("tokens", "kinds", "valid", "target", "places", "docks")
                for x in [getattr(self, name)]}
         return dataclasses.replace(self, **cut)
 

@@ -15,7 +15,8 @@ from pi05lite.model.batch import Batch
 from pi05lite.model.masks import Layout
 from pi05lite.model.pi05 import Prefix
 
-OF_TEXT = ("tokens", "kinds", "valid", "target", "places")  # what a Batch has for each token
+OF_TEXT = ("tokens", "kinds", "valid", "target", "places", "docks")  # of each token
+EMPTY = {"places": -1, "docks": torch.nan}  # ... where there is none; 0 of the others
 
 
 @dataclass
@@ -72,7 +73,7 @@ def together(rows):
     cache = cache.movedim(1, -2)  # (B, layers, 2, N', T, K)
     kinds, valid = pad([row.layout for row in rows]).unbind(-1)
     columns = {name: [row.batch[name] for row in rows] for name in rows[0].batch}
-    values = {name: pad(column, -1 if name == "places" else 0) if name in OF_TEXT
+    values = {name: pad(column, EMPTY.get(name, 0)) if name in OF_TEXT
               else torch.stack(column) for name, column in columns.items()}
     prefix = Prefix(None, [layer.unbind(1) for layer in cache.unbind(1)],
                     Layout(kinds, valid.bool()), values.get("state"))

@@ -5,6 +5,7 @@ SigLIP's sigmoid loss (arXiv 2303.15343), and whose whole learned to say where t
 starts from nothing, so it learns the same from the homes, patch by patch: a patch's token and the
 mean embedding of a name agree where the thing is, and the token gives the box of that thing, as
 location ids in the embedding that all words share, and as numbers by a reading that is not kept.
+So are the ways to furniture, where a recording knows them: a box does not say which way it faces.
 
 A thing counts by the root of how many patches it fills: where each patch counts alike, small things
 are not learned; where each thing does, large ones are not.
@@ -25,14 +26,14 @@ from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import brief
 from pi05lite.train.module import optimizer_of, sides_loss
-from pi05lite.train.tell import FORMS, errors, size_and_middle, waves
+from pi05lite.train.tell import FORMS, WAY, errors, near, size_and_middle, waves
 
 NUMBERS = 4  # of a box: middle and size, both down and along
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
 
 
 class Looking(pl.LightningModule):
-    """Trains the tower and the embeddings of a Pi05 on (pictures, names, which name is where)."""
+    """Trains the tower and the embeddings of a Pi05 on batches of `Views`."""
 
     def __init__(self, model, recipe):
         super().__init__()
@@ -41,6 +42,7 @@ class Looking(pl.LightningModule):
         self.bias = nn.Parameter(torch.tensor(-4.0))
         self.locations = slice(*model.config.vocabulary.span("location"))
         self.numbers = nn.Linear(model.config.vlm.width, FORMS * NUMBERS)
+        self.way = nn.Linear(model.config.vlm.width, FORMS * WAY)
 
     def logits(self, patches, ids, count):
         """patches (B, P, D), names' ids (K, n) and how many are real (K,) -> (B, P, K)."""
@@ -68,9 +70,15 @@ class Looking(pl.LightningModule):
         wrong = errors(told, waves(torch.cat([middle, size - 1], dim=1))).sum(1)
         return mean(sides_loss(tokens, bins, locations).mean(1) + wrong, share[here])
 
+    def way_loss(self, patches, ways, share):
+        """The numbers' |error| where the way (B, P, 3) to what a patch shows is known."""
+        here = ~ways.isnan().any(-1)
+        told = self.way(patches[here]).float()
+        return mean(errors(told, waves(near(ways[here]))).sum(1), share[here])
+
     def training_step(self, batch, batch_idx):
-        """The loss of names and that of boxes."""
-        images, ids, count, where, boxes = batch
+        """The losses of names, of boxes and of ways."""
+        images, ids, count, where, boxes, ways = batch
         step, r = self.trainer.global_step, self.recipe
         draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
         images = augment(images[:, None], ("base",), draws, moved=r.move)[:, 0]
@@ -78,8 +86,9 @@ class Looking(pl.LightningModule):
         share = shares(where)
         name = self.name_loss(self.logits(patches, ids, count), where, share)
         box = self.box_loss(patches, boxes, share.sum(-1))
-        self.log_dict({"names": name, "boxes": box}, prog_bar=True)
-        return name + box
+        way = self.way_loss(patches, ways, share.sum(-1))
+        self.log_dict({"names": name, "boxes": box, "ways": way}, prog_bar=True)
+        return name + box + way
 
     def configure_optimizers(self):
         """The recipe's."""
@@ -98,7 +107,7 @@ def mean(loss, share):
 
 
 class Views(IterableDataset):
-    """Batches of (pictures, names, places) from a mixture of ThingsSources, from a step on."""
+    """Batches of what is where in pictures from a mixture of ThingsSources, from a step on."""
 
     def __init__(self, mixture, text, patches, bins, batch_size, steps, start=0):
         self.mixture, self.text, self.side, self.bins = mixture, text, round(patches**0.5), bins
@@ -110,33 +119,38 @@ class Views(IterableDataset):
             yield self.collate([self.view(i) for i in range(first, first + self.batch_size)])
 
     def view(self, i):
-        """(picture, [(label, box)]) of example i of the mixture."""
-        source, j = self.mixture.draw(i)
-        return self.mixture.sources[source].seen(j)
+        """(picture, [(label, box)], {label: way}) of example i of the mixture."""
+        k, j = self.mixture.draw(i)
+        source = self.mixture.sources[k]
+        return *source.seen(j), source.docks(j) if hasattr(source, "docks") else {}
 
     def collate(self, views):
-        """Views to images (B, 3, px, px), ids (K, n), counts (K,), places (B, P, K), boxes.
+        """Views to images (B, 3, px, px), ids (K, n), counts (K,), places (B, P, K), boxes, ways.
 
         places: 1 where a patch shows the thing, 0 where it does not, -1 at its edge; boxes
-        (B, P, 4): bins of the sides of the one thing that a patch shows, -1 where none or several.
+        (B, P, 4): bins of the sides of the one thing that a patch shows, -1 where none or several;
+        ways (B, P, 3): to where the base stands before it, NaN where that is not known.
         """
         images = torch.stack([torch.from_numpy(to_float(v[0])).permute(2, 0, 1) for v in views])
-        names = sorted({name for _, seen in views for name, _ in seen})
+        names = sorted({name for _, seen, _ in views for name, _ in seen})
         ids = [self.text.encode(f" {name}") for name in names]
         padded = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
         for k, row in enumerate(ids):
             padded[k, :len(row)] = torch.tensor(row)
         where = np.zeros((len(views), self.side**2, len(names)), np.float32)
         boxes = np.full((len(views), self.side**2, 4), -1)
+        ways = np.full((len(views), self.side**2, WAY), np.nan, np.float32)
         column = {name: k for k, name in enumerate(names)}
-        for b, (_, seen) in enumerate(views):
+        for b, (_, seen, docks) in enumerate(views):
             for name, box in seen:
                 here, k = covered(box, self.side), column[name]
                 where[b, :, k] = np.where(here != 0, here, where[b, :, k])
                 boxes[b, here == 1] = box_bins(box, self.bins)
-            boxes[b, (where[b] == 1).sum(axis=1) != 1] = -1
+                ways[b, here == 1] = docks.get(name, np.nan)
+            several = (where[b] == 1).sum(axis=1) != 1
+            boxes[b, several], ways[b, several] = -1, np.nan
         return (images, padded, torch.tensor([len(row) for row in ids]), torch.from_numpy(where),
-                torch.from_numpy(boxes))
+                torch.from_numpy(boxes), torch.from_numpy(ways))
 
 
 def covered(box, side):

@@ -22,7 +22,7 @@ from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.keep import Kept, rows_of
 from pi05lite.train.listen import listen_error, listening
-from pi05lite.train.tell import check_room, end_errors, tell_error
+from pi05lite.train.tell import check_room, dock_errors, end_errors, tell_error
 
 
 class TrainingModule(pl.LightningModule):
@@ -68,7 +68,8 @@ class TrainingModule(pl.LightningModule):
         """How much a term counts in the loss; losses per source are only for the log."""
         r = self.recipe
         return {"text": 1.0, "tokens": 1.0, "flow": r.alpha, "named": r.named, "aim": r.aim,
-                "tell": r.tell, "state": r.tell, "way": r.tell, "listen": r.listen}.get(name, 0.0)
+                **dict.fromkeys(("tell", "dock", "state", "way"), r.tell),
+                "listen": r.listen}.get(name, 0.0)
 
     def terms(self, batch, draws):
         """The terms of this process's rows, name -> (sum, how many), the same names everywhere."""
@@ -96,8 +97,9 @@ class TrainingModule(pl.LightningModule):
             error = aim_error(self.model, batch, prefix, notes["q"])
             out["aim"] = error.sum(), error.new_tensor(len(error))
         if self.recipe.tell > 0:
-            errors = tell_error(self.model, batch, prefix), *end_errors(batch, prefix)
-            for name, error in zip(("tell", "state", "way"), errors):
+            errors = (tell_error(self.model, batch, prefix), dock_errors(batch, prefix),
+                      *end_errors(batch, prefix))
+            for name, error in zip(("tell", "dock", "state", "way"), errors):
                 out[name] = error.sum(), error.new_tensor(len(error))
         if self.recipe.alpha > 0:
             out |= self.flow_errors(prefix, batch, draws)

@@ -6,7 +6,7 @@ alone is slow to bring it there. So some values of the first key head are told w
 their first numbers, without a weight of their own:
 
 - of a name, one layer above `aim`: camera by camera how surely its thing is seen (a logit), and
-  its box as size and middle;
+  its box as size and middle; of furniture also the way to where the base stands before it;
 - of the last token of a prompt, two layers above: the state, which stands in the prompt as words
   (pi0.5, section IV-A), and the way to where the base will stand at the end of the subtask, where a
   recording knows it.
@@ -48,6 +48,14 @@ def tell_error(model, batch, prefix):
     wrong = wrong + (told[..., 1:3] - size * there).abs().sum(-1)
     wrong = wrong + errors(told[..., 3:], waves(middle) * there[..., None]).sum(-1)
     return wrong[batch.image_mask[:, None].expand(-1, here.shape[1], -1)[here]]
+
+
+def dock_errors(batch, prefix):
+    """Sums of |error| (N,) of the way to where the base stands, told by N names of furniture."""
+    here = ~batch.docks.isnan().any(-1)  # (B, L)
+    cameras = batch.places.shape[2]
+    told = values_of_text(batch, prefix, NAMES)[here][:, NUMBERS * cameras:].float()
+    return errors(told[:, :FORMS * WAY], waves(near(batch.docks[here]))).sum(-1)
 
 
 def end_errors(batch, prefix):
@@ -111,7 +119,7 @@ def size_and_middle(bins, count):
 def check_room(config):
     """Raise ConfigError where a model has no layers, numbers or heads to tell and to listen."""
     c, layers, heads = config.vlm, END + 1, 2
-    need = max(NUMBERS * len(config.cameras), FORMS * (config.action_size + WAY))
+    need = max(NUMBERS * len(config.cameras) + FORMS * WAY, FORMS * (config.action_size + WAY))
     if c.depth < layers or c.head_dim < need or config.expert.heads < heads:
         raise ConfigError(say("config", f"at least {layers} layers and {heads} heads of {need}, "
                               "since the recipe's `tell` or `listen` is above 0",

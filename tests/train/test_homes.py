@@ -9,16 +9,26 @@ import pytest
 import torch
 
 from pi05lite import cli, config
+from pi05lite.data.examples import Example
 from pi05lite.data.mixture import Mixture
 from pi05lite.errors import ConfigError, DataError
 from pi05lite.homes import factory
-from pi05lite.homes.sources import HomeSource, ThingsSource, describe_home_robot, open_home_data
+from pi05lite.homes.home import make_home
+from pi05lite.homes.places import dock
+from pi05lite.homes.sources import (
+    HomeSource,
+    ThingsSource,
+    describe_home_robot,
+    docks,
+    open_home_data,
+)
 from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
 from pi05lite.model.vision import Block, Stem
 from pi05lite.policy import load
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.state import state_bins
+from pi05lite.tokens.text import TextTokenizer
 from pi05lite.train import command, homes, recipe
 from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
@@ -30,6 +40,7 @@ from pi05lite.train.read import Prompts, read
 from pi05lite.train.tell import (
     NUMBERS,
     check_room,
+    dock_errors,
     end_errors,
     near,
     size_and_middle,
@@ -265,12 +276,12 @@ def test_what_comes_before_pre_training_goes_on_after_a_kill(setup, data, tmp_pa
 def test_a_view_says_what_is_not_there_too(setup, data, tmp_path):
     source = ThingsSource(open_home_data(data, "WD", 32, cache=tmp_path))
     views = Views(Mixture([source]), setup.processor.text, 16, 64, 4, 1)
-    (images, ids, count, where, boxes), = views
+    (images, ids, count, where, boxes, ways), = views
     assert images.shape == (4, 3, 32, 32) and where.shape == (4, 16, len(ids)) and len(count)
     assert (where == 1).any((0, 1)).all() and (where == 0).any()
     alone = (where == 1).sum(-1) == 1
     assert torch.equal((boxes >= 0).all(-1), alone) and (boxes[~alone] == -1).all()
-    assert (boxes[alone][:, :2] <= boxes[alone][:, 2:]).all()
+    assert (boxes[alone][:, :2] <= boxes[alone][:, 2:]).all() and ways.isnan().all()
 
 
 def test_a_thing_counts_by_the_root_of_its_patches():
@@ -539,6 +550,79 @@ def test_the_way_is_where_the_base_stands_at_the_end_of_the_subtask(data, setup)
     assert np.allclose(near(torch.tensor([0.0, 0.5, -1.5])), [0, 0.5, -0.75])
     arm = next(s for s in setup.mixture.sources if s.name == "ME/low")
     assert arm[0].way is None and setup.processor.collate([arm[0]]).way.isnan().all()
+
+
+def test_the_way_to_furniture_ends_before_it(data, setup):
+    """From where the base is, each step; a subtask that goes there ends there."""
+    dataset = open_home_data(data, "HL", 32)
+    gone = 0
+    for e, episode in enumerate(dataset.episodes):
+        home = make_home(episode.meta["home"], episode.meta["room"], episode.meta["split"])
+        names = [piece.names[0] for piece in home.pieces]
+        texts = [str(text) for text in dataset.column(e, "subtask")]
+        for t in range(episode.length):
+            x, y, heading = json.loads(str(dataset.column(e, "odometry")[t]))
+            found = docks(dataset, e, t)
+            assert set(found) == {name for name in names if names.count(name) == 1}
+            for name, (ahead, left, turn) in found.items():
+                there = dock(home.piece(name))
+                c, s = np.cos(heading), np.sin(heading)
+                arrives = x + ahead * c - left * s, y + ahead * s + left * c
+                assert np.allclose(there[:2], arrives, atol=1e-3)
+                assert np.cos(heading + turn - there[2]) > 0.999
+                leaves = t > 0 and texts[t - 1] == f"go to the {name}" != texts[t]
+                if leaves:
+                    gone += 1
+                    assert np.hypot(ahead, left) < 0.35  # a picture a second: some have moved on
+    assert gone > 2
+    arm = open_home_data(data, "ME", 32)
+    assert docks(arm, 0, 0) == {}
+
+
+def test_a_name_of_furniture_tells_the_way_to_it(setup, data):
+    torch.manual_seed(0)
+    low = HomeSource(open_home_data(data, "HL", 32), setup.processor.robot("mobile"), 50)
+    example = next(x for x in map(low.__getitem__, range(len(low)))
+                   if any(x.text == f"go to the {name}" for name in x.docks)
+                   and any(x.text.endswith(label) for s in x.named.values() for label, _ in s))
+    name = example.text.removeprefix("go to the ")
+    question = Example("", "words", "detect cup", {}, named={"base": [("cup", (0, 0, 1, 1))]})
+    model, batch = Pi05(setup.config), setup.processor.collate([example, question])
+    last = len(setup.processor.text.encode(f"Task: {example.text}"))  # and BOS before it
+    assert (~batch.docks.isnan()).all(-1).nonzero().tolist() == [[0, last]]
+    assert torch.equal(batch.docks[0, last], torch.from_numpy(example.docks[name]))
+    prefix = model.prefix(batch)
+    pictures = prefix.valid.shape[1] - batch.tokens.shape[1]
+    told = prefix.cache[LAYER + 1][1][0, 0, pictures + last, 3 * NUMBERS:][:15]
+    found = dock_errors(batch, prefix)
+    wrong = told_wrong(told, near(batch.docks[0, last]).tolist())
+    assert torch.allclose(found, wrong[None], atol=1e-5)
+    errors = learnt_alone(TrainingModule(model, replace(HOME_PRETRAIN(40), augment=False), []),
+                          batch, "dock")
+    assert errors[-1] < 0.5 * errors[0]
+
+
+def test_patches_of_a_panorama_tell_the_ways_to_furniture(data):
+    source = ThingsSource(open_home_data(data, "MM", 32))
+    views = Views(Mixture([source]), None, 16, 64, 4, 1)
+    views.text = TextTokenizer.train(["sink table"], 300)
+    box = {"sink": (0.0, 0.0, 0.5, 0.5), "table": (0.5, 0.5, 0.75, 0.75)}
+    way = {"sink": np.array([1.0, 0.5, -1.5], np.float32), "shelf": np.zeros(3, np.float32)}
+    picture = np.zeros((32, 32, 3), np.uint8)
+    *_, boxes, ways = views.collate([(picture, sorted(box.items()), way)])
+    known = ~ways.isnan().any(-1)[0]
+    assert known.nonzero()[:, 0].tolist() == [0, 1, 4, 5] and (boxes[0, 10] >= 0).all()
+    assert torch.equal(ways[0, 5], torch.from_numpy(way["sink"]))
+    torch.manual_seed(0)
+    looking, patches = Looking(Pi05(small()), recipe.home_look(1, 1)), torch.randn(1, 16, 32)
+    share = torch.arange(16.0)[None]
+    told = looking.way(patches[0]).detach()
+    wrong = [told_wrong(told[p], near(ways[0, 0]).tolist()) for p in (0, 1, 4, 5)]
+    expected = (wrong[1] + 4 * wrong[2] + 5 * wrong[3]) / 10
+    assert float(looking.way_loss(patches, ways, share).detach()) == pytest.approx(float(expected))
+    seen = [view for view in map(views.view, range(60)) if view[2]]
+    assert len(seen) > 20 and all(name in docks for _, named, docks in seen
+                                  for name, _ in named if name in ("sink", "table", "bed"))
 
 
 def test_a_box_is_told_as_size_and_middle():
