@@ -26,16 +26,18 @@ from pi05lite.train.averaging import MovingAverage
 from pi05lite.train.checkpoint import checkpoints
 from pi05lite.train.fit import fit
 from pi05lite.train.look import look
+from pi05lite.train.point import point
 from pi05lite.train.read import read
 
 LOOKED_AT = {"WD": 0.5, "MM": 0.25, "HL": 0.15, "ME": 0.1}
+POINTED_AT = {"MM/low": 0.45, "HL/high": 0.25, "ME/low": 0.2, "CE/low": 0.1}
 
 
 def pretrain(data, out, steps=None, config=None, reweight=False, **options):
     """Words and pictures, then pre-training on all sources; returns the Policy.
 
     steps: of (looking, pre-training), None: the recipes' own; a third as many of reading follow
-    those of looking. options go to `fit`.
+    those of looking, and as many of pointing. options go to `fit`.
     """
     config = config or configs.homes()
     first, second = steps or (None, None)
@@ -94,7 +96,7 @@ def quickest_precision():
 
 
 def start(setup, data, folder, r, shares=None, elsewhere=None):
-    """A new model whose tower and words know each other, and that reads the states of prompts.
+    """A new model that knows what its pictures show, and what the prompts of robots say and name.
 
     Kept in `folder` for the next time; stopped on the way, it goes on from its checkpoints there.
 
@@ -104,9 +106,11 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     torch.manual_seed(r.seed)
     c, text = setup.config, setup.processor.text
     model = Pi05(c)
-    reading = recipe.home_read(max(1, r.steps // 3))
+    reading, pointing = (make(max(1, r.steps // 3)) for make in
+                         (recipe.home_read, recipe.home_point))
     kept, about = folder / "model.safetensors", {"config": c.to_json(), "recipe": vars(r),
-                                                 "reading": vars(reading)}
+                                                 "reading": vars(reading),
+                                                 "pointing": vars(pointing)}
     if kept.is_file():
         if json.loads((folder / "made.json").read_text()) != json.loads(json.dumps(about)):
             raise ConfigError(say(f"{folder}", "made with the config and recipe of this run",
@@ -124,12 +128,17 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     texts = subtasks(setup.mixture)
     if texts:  # none where no robot's data is there
         read(model, setup.processor, texts, reading, folder / "read", resume=True)
+    robots = {s.name: s for s in setup.mixture.sources if s.name in POINTED_AT}
+    if robots:
+        seen = Mixture(robots.values(), {name: POINTED_AT[name] for name in robots}, r.seed)
+        point(model, setup.processor, seen, pointing, folder / "point", resume=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.json").write_text(json.dumps(about))
     with atomic_path(kept) as temporary:
         save_file(model.state_dict(), temporary)
-    for checkpoint in (*checkpoints(folder), *checkpoints(folder / "read")):
-        shutil.rmtree(checkpoint)
+    for run in (folder, folder / "read", folder / "point"):
+        for checkpoint in checkpoints(run):
+            shutil.rmtree(checkpoint)
     return model
 
 

@@ -59,7 +59,7 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
 def home_look(steps=4000, batch_size=48, learning_rate=2e-3):
     """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
 
-    292 s on two CPU cores, 650 on two without bfloat16.
+    13.5 minutes on two CPU cores without bfloat16.
     """
     return Recipe("look", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
                   weight_decay=0.01, move=False, ema=0.0)
@@ -72,6 +72,12 @@ def home_read(steps=1000, batch_size=48, learning_rate=1e-3):
     """
     return Recipe("read", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
                   weight_decay=0.01, ema=0.0)
+
+
+def home_point(steps=1000, batch_size=16, learning_rate=1e-3):
+    """Prompts that name what is in sight, right after `home_read` (see `pi05lite.train.point`)."""
+    return Recipe("point", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
+                  weight_decay=0.01, move=False, ema=0.0)
 
 
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):

@@ -36,6 +36,7 @@ from pi05lite.train.fit import history
 from pi05lite.train.listen import EARS, listen_error, listening
 from pi05lite.train.look import Looking, Views, covered, look, mean, points_right, shares
 from pi05lite.train.module import TrainingModule, sides_loss
+from pi05lite.train.point import MOST, Pointed, point
 from pi05lite.train.read import Prompts, read
 from pi05lite.train.tell import (
     NUMBERS,
@@ -246,7 +247,8 @@ def test_prompts_are_made_up_the_same_way_each_time_and_have_no_pictures(setup):
 def test_what_comes_before_pre_training_goes_on_after_a_kill(setup, data, tmp_path, monkeypatch):
     r = replace(recipe.home_look(9, 8), warmup=2, save_every=4)
     whole = command.start(setup, data, tmp_path / "whole", r)
-    asked, deadly, view, example = [], {50}, Views.view, Prompts.example
+    asked, deadly, view, stages = [], {50}, Views.view, (Prompts, Pointed)
+    examples = [stage.example for stage in stages]
 
     def killed(*_):
         raise RuntimeError("killed")
@@ -256,16 +258,20 @@ def test_what_comes_before_pre_training_goes_on_after_a_kill(setup, data, tmp_pa
         return killed() if i in deadly else view(self, i)
 
     monkeypatch.setattr(Views, "view", viewed)
-    monkeypatch.setattr(Prompts, "example", killed)
-    for first in (0, 32):  # killed while it looks, after four steps were saved; while it reads
+    for stage in stages:
+        monkeypatch.setattr(stage, "example", killed)
+    # Killed while it looks, after four steps were saved; while it reads; while it points.
+    for first, next_ in ((0, None), (32, 0), (None, 1)):
         with pytest.raises(RuntimeError, match="killed"):
             command.start(setup, data, tmp_path / "parts", r)
-        assert min(asked) == first
+        assert min(asked, default=None) == first
         deadly.clear()
         asked.clear()
+        if next_ == 0:
+            monkeypatch.setattr(stages[0], "example", examples[0])
     with pytest.raises(ConfigError, match=r"recipe.seed: 0 against 1"):
         command.start(setup, data, tmp_path / "parts", replace(r, seed=1))
-    monkeypatch.setattr(Prompts, "example", example)
+    monkeypatch.setattr(Pointed, "example", examples[1])
     parts = command.start(setup, data, tmp_path / "parts", r)
     assert not asked  # it had looked at all of them
     for name, weight in whole.state_dict().items():
@@ -577,6 +583,56 @@ def test_the_way_to_furniture_ends_before_it(data, setup):
     assert gone > 2
     arm = open_home_data(data, "ME", 32)
     assert docks(arm, 0, 0) == {}
+
+
+def test_made_up_prompts_name_what_the_cameras_show(setup):
+    low = next(s for s in setup.mixture.sources if s.name == "MM/low")
+    pointed = Pointed(setup.processor, Mixture([low]), recipe.home_point(2, 6))
+    one, two = (list(pointed) for _ in range(2))
+    assert torch.equal(one[1].tokens, two[1].tokens) and one[0].image_mask.all()
+    orders = set()
+    for i in range(12):
+        example, (_, j) = pointed.example(i), pointed.mixture.draw(i)
+        e, t = low.dataset.locate(low.frames[j])
+        asked = example.text.split(" ; ")
+        assert 1 <= len(asked) == len(set(asked)) <= MOST and not example.actions.any()
+        assert np.array_equal(example.state, low.states[e][t])
+        orders.add(asked == sorted(asked))
+        for slot, column in (("base", "things"), ("left_wrist", "things.wrist"),
+                             ("right_wrist", "things.surround")):
+            there = json.loads(low.dataset.column(e, column)[t])
+            assert [[name, list(box)] for name, box in example.named[slot]] == [
+                x for x in there if x[0] in asked]
+            assert len(asked) == MOST or {name for name, _ in there} <= set(asked)
+    assert orders == {True, False} or orders == {False}
+    assert (one[0].places >= 0).all(-1).any(1).all(1).sum() > 2  # some in every camera
+    assert (~one[0].docks.isnan()).all(-1).any() and one[0].way.isnan().all()
+
+
+def test_pointing_teaches_names_where_their_things_are(setup, tmp_path):
+    torch.manual_seed(0)
+    model = Pi05(small())
+    shares = {name: share for name, share in command.POINTED_AT.items()}
+    sources = [s for s in setup.mixture.sources if s.name in shares]
+    before = {name: w.clone() for name, w in model.state_dict().items()}
+    r = replace(recipe.home_point(60, 8), warmup=5, learning_rate=3e-3)
+    mixture = Mixture(sources, shares)
+    examples = [Pointed(setup.processor, mixture, r).example(i) for i in range(1000, 1024)]
+    (_, part), = setup.processor.collate([e for e in examples if len(e.images) == 3]).parts()
+
+    def wrong():
+        with torch.no_grad(), queries_of(model, part) as notes:
+            prefix = model.prefix(part, hidden=False)
+            return [float(error.mean()) for error in (
+                aim_error(model, part, prefix, notes["q"]), tell_error(model, part, prefix))]
+
+    first = wrong()
+    point(model, setup.processor, mixture, r, tmp_path, progress=False)
+    last = wrong()
+    assert last[0] < 0.7 * first[0] and last[1] < 0.7 * first[1], (first, last)
+    changed = {name.split(".")[0] for name, w in model.state_dict().items()
+               if not torch.equal(w, before[name])}
+    assert changed == {"vision", "embedding", "vlm"}
 
 
 def test_a_name_of_furniture_tells_the_way_to_it(setup, data):

@@ -1,0 +1,98 @@
+"""Names find their things in pictures before anything is done with them.
+
+A prompt of an action names one or two things, and an answer or a chunk beside it costs far more to
+learn than they do. So prompts are made up that name most of what is in sight, without an answer:
+their tokens learn where to look (`aim`) and what to tell (`tell`), in the place and beside the
+state that they have in real prompts.
+"""
+
+from functools import partial
+
+import lightning.pytorch as pl
+import numpy as np
+from torch import nn
+from torch.utils.data import IterableDataset
+
+from pi05lite.data.examples import Example
+from pi05lite.homes.sources import docks, objects, views
+from pi05lite.train.aim import aim_error, queries_of
+from pi05lite.train.augment import augment
+from pi05lite.train.draws import Draws
+from pi05lite.train.fit import brief
+from pi05lite.train.module import optimizer_of
+from pi05lite.train.tell import check_room, dock_errors, end_errors, tell_error
+
+MOST = 8  # names in a prompt
+
+
+class Pointing(pl.LightningModule):
+    """Trains the tower, the embeddings and the VLM of a Pi05 on prompts that name what is seen."""
+
+    def __init__(self, model, recipe):
+        super().__init__()
+        check_room(model.config)
+        self.whole, self.recipe = [model], recipe  # in a list: not all of it is trained
+        self.parts = nn.ModuleList([model.vision, model.embedding, model.vlm])
+
+    def training_step(self, batch, batch_idx):
+        """The errors of `aim` and `tell`, each a mean over what tells it."""
+        model, r, step = self.whole[0], self.recipe, self.trainer.global_step
+        draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
+        batch.images = augment(batch.images, model.config.cameras, draws, moved=r.move)
+        found = {}
+        for _, part in batch.parts():
+            with queries_of(model, part) as notes:
+                prefix = model.prefix(part, hidden=False)
+            errors = {"aim": aim_error(model, part, prefix, notes["q"]),
+                      "tell": tell_error(model, part, prefix),
+                      "dock": dock_errors(part, prefix), "state": end_errors(part, prefix)[0]}
+            for name, error in errors.items():
+                found.setdefault(name, []).append((error.sum(), len(error)))
+        losses = {name: sum(s for s, _ in parts) / max(1, sum(n for _, n in parts))
+                  for name, parts in found.items()}
+        self.log_dict(losses, prog_bar=True)
+        return sum(losses.values())
+
+    def configure_optimizers(self):
+        """The recipe's."""
+        return optimizer_of(self.parts, self.recipe)
+
+
+class Pointed(IterableDataset):
+    """Batches of such prompts with the pictures of a mixture's robots, from a step on."""
+
+    def __init__(self, processor, mixture, recipe, start=0):
+        self.processor, self.mixture, self.recipe, self.start = processor, mixture, recipe, start
+
+    def __iter__(self):
+        for step in range(self.start, self.recipe.steps):
+            first = step * self.recipe.batch_size
+            examples = [self.example(i) for i in range(first, first + self.recipe.batch_size)]
+            yield self.processor.collate(examples).without_action_tokens()
+
+    def example(self, i):
+        """A prompt that names up to MOST things which a robot's cameras show, in random order."""
+        k, j = self.mixture.draw(i)
+        source, draw = self.mixture.sources[k], np.random.default_rng((self.recipe.seed, i))
+        e, t = source.dataset.locate(source.frames[j])
+        seen = {slot: objects(source.dataset.column(e, column)[t])
+                for slot, _, column in views(source.dataset)}
+        names = sorted({name for named in seen.values() for name, _ in named})
+        asked = [names[n] for n in draw.permutation(len(names))[:MOST]]
+        named = {slot: [(name, box) for name, box in of if name in asked]
+                 for slot, of in seen.items()}
+        robot, config = source.robot, self.processor.config
+        nothing = np.zeros((config.horizon, robot.action_size), np.float32)  # the low level has one
+        return Example("", "low", " ; ".join(asked), source.images(e, t), robot.name,
+                       source.states[e][t], named=named, docks=docks(source.dataset, e, t),
+                       actions=nothing, steps=np.ones(config.horizon, bool))
+
+
+def point(model, processor, mixture, recipe, out, progress=True, resume=False):
+    """Train a model's tower, embeddings and VLM in place to find what prompts name.
+
+    mixture: of HomeSources; resume: keep checkpoints in `out` too, and go on from the newest.
+    """
+    model.train()
+    brief(Pointing(model, recipe), partial(Pointed, processor, mixture, recipe), recipe, out,
+          progress, model.config if resume else None)
