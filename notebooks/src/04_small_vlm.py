@@ -858,7 +858,7 @@ show({name: towers[name] for name in ("taught", "taught, no shift")})
 
 # %% [markdown]
 # In our run the training cards are now boxed nearly perfectly (IoU 0.95, loss below 0.01) and the held-out ones far
-# worse than by a box that never looks (0.28 against 0.43). This model *does* look, and another's picture costs it much.
+# worse than by a box that never looks (0.32 against 0.43). This model *does* look, and another's picture costs it much.
 # But what it has learned is which photograph is which, and on a new one that is of no use.
 
 # %% [markdown] assign=true prose="by_heart" points=3

@@ -635,7 +635,7 @@ for what in moved[0]:
 # %% [markdown]
 # In our run another name moves this policy's chunk by 0.095, so the words do arrive. The expert moves by 0.209 where it is told another
 # thing, and other noise alone moves the policy by 0.150. So it hears *which* thing is meant, about half as well as it should. The rollouts
-# say the same less surely: fourteen hands of twenty took something, six of them the named thing, 43 % [21, 67], and chance is 20. Twenty
+# say the same less surely: thirteen hands of twenty took something, seven of them the named thing, 54 % [29, 77], and chance is 20. Twenty
 # rollouts say little, and the swap takes seconds. The other way round it is no proof: a chunk that moves must move **to the other
 # thing**, and that takes rollouts. (Users report policies that ignore their instruction after
 # fine-tuning, [openpi #768](https://github.com/Physical-Intelligence/openpi/issues/768) for one.)
@@ -835,13 +835,13 @@ for other in [name for name in found if name != "1 home"]:
 # %% [markdown]
 # Three gaps to read. The figures are of our run, three seeds.
 #
-# - **Down the rows, known kinds**: 37 % with 1 home, 42 with 4, 43 with 16 and with 64, 45 for those that saw the test
+# - **Down the rows, known kinds**: 28 % with 1 home, 35 with 4, 38 with 16 and with 64, 39 for those that saw the test
 #   homes. The paper's shape in small: a rise that levels off at the control. Here four homes are nearly enough, for
-#   only backgrounds differ between them, and a thing looks the same in each. For *these* models the rise is clear, +6
-#   [+2, +9] from 1 to 4; for other seeds it is not, [-6, +17], and no star is given.
-# - **Own homes against new ones**: with 1 home, 51 % on other pictures of its own and 37 % in new ones. That gap of 14
-#   points is what a split by pictures would have hidden. It closes with more homes: 44 and 43 at 64.
-# - **Known against new kinds**: 19 to 23 %, with any number of homes. Above a patch at random, 8 %, since a thing of
+#   only backgrounds differ between them, and a thing looks the same in each. For *these* models the rise is clear, +6.5
+#   [+3, +10] from 1 to 4; for other seeds it is not, [-8, +21], and no star is given.
+# - **Own homes against new ones**: with 1 home, 44 % on other pictures of its own and 28 % in new ones. That gap of 16
+#   points is what a split by pictures would have hidden. It closes with more homes: 42 and 38 at 64.
+# - **Known against new kinds**: 16 to 23 %, with any number of homes. Above a patch at random, 8 %, since a thing of
 #   any kind stands out from a table. No number of homes teaches a word that nobody says. (In the paper new kinds do
 #   gain with places, follow rate 25 to 70 from 3 to 104, figure 9, read off; there WD was in pre-training.)
 #
@@ -859,7 +859,7 @@ for name in ("4 homes", "4 homes + web"):
         print(f"{name:14} {what:6} kinds {mean:.0%} [{low:.0%}, {high:.0%}]")
 
 # %% [markdown]
-# New kinds 20 to 32 % in our run, known ones as before (42, 43), although the robot's own examples were half as many.
+# New kinds 16 to 28 % in our run, known ones no worse (35, 39), although the robot's own examples were half as many.
 #
 # **The full-size experiment.** `pi05lite lab findings 1 2` trains whole policies with 3, 12, 30 and 100 homes, the
 # control in the test homes, and the mixtures without WD, ME or CE, two seeds and 200 rollouts a point; `pi05lite lab
@@ -887,7 +887,7 @@ pictures.bars(report, "homes never seen (rollouts of the policy)", "success")
 
 # %% [markdown]
 # Would you say from this picture that one suite is harder for it than another? In our run it was 17 of 36, 2 of 12,
-# 4 of 12, 4 of 12 and 5 of 20, and every interval of the policy overlaps every other. (By chance 9 % [6, 14] of 200 succeed
+# 4 of 12, 5 of 12 and 6 of 20, and every interval of the policy overlaps every other. (By chance 9 % [6, 14] of 200 succeed
 # in `semantics`, 2.5 to 3 % in the other suites of skills: the suites are not equally hard to begin with.) A table with
 # means alone would have told a story.
 #

@@ -54,6 +54,30 @@ class HomeSource(RobotSource):
         return way_to(*(json.loads(str(poses[k])) for k in (t, end))).astype(np.float32)
 
 
+class NamesSource(HomeSource):
+    """Prompts of the low level that name what the cameras show, and ask for no action.
+
+    Each frame comes `variants` times, each time with up to `most` other names.
+    """
+
+    variants, most = 4, 8
+
+    def __len__(self):
+        return len(self.frames) * self.variants
+
+    def __getitem__(self, i):
+        e, t = self.dataset.locate(self.frames[i // self.variants])
+        seen = {slot: objects(self.dataset.column(e, column)[t])
+                for slot, _, column in views(self.dataset)}
+        names = sorted({name for shown in seen.values() for name, _ in shown})
+        order = np.random.default_rng(i).permutation(len(names))[:self.most]
+        asked = [names[k] for k in order]
+        named = {slot: [(name, box) for name, box in shown if name in asked]
+                 for slot, shown in seen.items()}
+        return Example(self.name, "low", " ; ".join(asked), self.images(e, t), self.robot.name,
+                       self.states[e][t], named=named, docks=docks(self.dataset, e, t))
+
+
 class WordsSource:
     """Pictures with questions, captions and boxes from a generated WD dataset."""
 

@@ -18,7 +18,7 @@ from pi05lite.evaluate.drivers import PolicyDriver
 from pi05lite.evaluate.intervals import wilson
 from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
-from pi05lite.homes.sources import ThingsSource, open_home_data
+from pi05lite.homes.sources import HomeSource, ThingsSource, open_home_data
 from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import Policy, load
 from pi05lite.train import homes, recipe
@@ -30,7 +30,6 @@ from pi05lite.train.point import point
 from pi05lite.train.read import read
 
 LOOKED_AT = {"WD": 0.5, "MM": 0.25, "HL": 0.15, "ME": 0.1}
-POINTED_AT = {"MM/low": 0.45, "HL/high": 0.25, "ME/low": 0.2, "CE/low": 0.1}
 
 
 def pretrain(data, out, steps=None, config=None, reweight=False, **options):
@@ -128,10 +127,9 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     texts = subtasks(setup.mixture)
     if texts:  # none where no robot's data is there
         read(model, setup.processor, texts, reading, folder / "read", resume=True)
-    robots = {s.name: s for s in setup.mixture.sources if s.name in POINTED_AT}
-    if robots:
-        seen = Mixture(robots.values(), {name: POINTED_AT[name] for name in robots}, r.seed)
-        point(model, setup.processor, seen, pointing, folder / "point", resume=True)
+    named = names_of(setup.mixture, c, r.seed)
+    if named:
+        point(model, setup.processor, named, pointing, folder / "point", resume=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.json").write_text(json.dumps(about))
     with atomic_path(kept) as temporary:
@@ -140,6 +138,18 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
         for checkpoint in checkpoints(run):
             shutil.rmtree(checkpoint)
     return model
+
+
+def names_of(mixture, config, seed):
+    """A mixture of made-up prompts with the pictures of a mixture's robots; None without any."""
+    found = {}
+    for source in mixture.sources:
+        part = source.name.split("/")[0] + "/names"
+        if isinstance(source, HomeSource) and part in homes.POINT:
+            found[part] = homes.open_part(part, {part.split("/")[0]: source.dataset},
+                                          {part.split("/")[0]: source.robot}, config)
+    return Mixture(found.values(), {part: homes.POINT[part] for part in found}, seed) \
+        if found else None
 
 
 def subtasks(mixture):

@@ -13,6 +13,7 @@ from pi05lite.data.mixture import Mixture
 from pi05lite.errors import DataError, say
 from pi05lite.homes.sources import (
     HomeSource,
+    NamesSource,
     ThingsSource,
     WordsSource,
     describe_home_robot,
@@ -25,11 +26,13 @@ from pi05lite.tokens.text import TextTokenizer
 from pi05lite.train.setup import Setup
 
 # Share of the examples that each part of a source gets. "low": subtask -> actions; "high": prompt
-# -> boxes and subtask; "things": where things are in the robots' own pictures.
+# -> boxes and subtask; "things": where things are in the robots' own pictures; "names": prompts
+# that name them and ask for no action.
 PRETRAIN = {"MM/low": 0.06, "ME/low": 0.20, "CE/low": 0.12, "HL/high": 0.14, "MM/things": 0.12,
             "HL/things": 0.08, "ME/things": 0.06, "WD": 0.22}
-POSTTRAIN = {"MM/low": 0.66, "ME/low": 0.06, "HL/high": 0.14, "VI/high": 0.03, "MM/things": 0.05,
-             "HL/things": 0.02, "WD": 0.04}
+POSTTRAIN = {"MM/low": 0.62, "ME/low": 0.05, "HL/high": 0.14, "VI/high": 0.03, "MM/things": 0.05,
+             "HL/things": 0.02, "MM/names": 0.05, "WD": 0.04}
+POINT = {"MM/names": 0.45, "HL/names": 0.25, "ME/names": 0.2, "CE/names": 0.1}
 EXPERT = {"MM/low": 1.0}
 SHARES = {"pretrain": PRETRAIN, "expert": EXPERT, "posttrain": POSTTRAIN, "settle": EXPERT}
 ROBOTS = ("MM", "ME", "CE")  # whose statistics normalise what their robots sense and do
@@ -98,7 +101,7 @@ def known_robots(data):
 
 
 def open_part(part, data, robots, config):
-    """The source of a part: "MM/low", "HL/high", "MM/things" or "WD"."""
+    """The source of a part: "MM/low", "HL/high", "MM/things", "MM/names" or "WD"."""
     name, _, level = part.partition("/")
     if name == "WD":
         return WordsSource(data[name], name=part)
@@ -106,7 +109,10 @@ def open_part(part, data, robots, config):
         return ThingsSource(data[name], name=part)
     robot = robots[name]
     slots = {s: camera for s, camera in robot.cameras.items() if s in config.cameras}
-    return HomeSource(data[name], replace(robot, cameras=slots), config.horizon, level, name=part)
+    robot = replace(robot, cameras=slots)
+    if level == "names":
+        return NamesSource(data[name], robot, config.horizon, name=part)
+    return HomeSource(data[name], robot, config.horizon, level, name=part)
 
 
 def corpus(data):

@@ -1,11 +1,12 @@
 """Names find their things in pictures before anything is done with them.
 
 A prompt of an action names one or two things, and an answer or a chunk beside it costs far more to
-learn than they do. So prompts are made up that name most of what is in sight, without an answer:
-their tokens learn where to look (`aim`) and what to tell (`tell`), in the place and beside the
-state that they have in real prompts.
+learn than they do. So prompts are made up that name most of what is in sight, without an answer
+(`NamesSource`): their tokens learn where to look (`aim`) and what to tell (`tell`), in the place
+and beside the state that they have in real prompts.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import lightning.pytorch as pl
@@ -13,16 +14,12 @@ import numpy as np
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from pi05lite.data.examples import Example
-from pi05lite.homes.sources import docks, objects, views
 from pi05lite.train.aim import aim_error, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import brief
 from pi05lite.train.module import optimizer_of
 from pi05lite.train.tell import check_room, dock_errors, end_errors, tell_error
-
-MOST = 8  # names in a prompt
 
 
 class Pointing(pl.LightningModule):
@@ -59,7 +56,7 @@ class Pointing(pl.LightningModule):
 
 
 class Pointed(IterableDataset):
-    """Batches of such prompts with the pictures of a mixture's robots, from a step on."""
+    """Batches of such prompts from a mixture of NamesSources, from a step on."""
 
     def __init__(self, processor, mixture, recipe, start=0):
         self.processor, self.mixture, self.recipe, self.start = processor, mixture, recipe, start
@@ -71,27 +68,17 @@ class Pointed(IterableDataset):
             yield self.processor.collate(examples).without_action_tokens()
 
     def example(self, i):
-        """A prompt that names up to MOST things which a robot's cameras show, in random order."""
-        k, j = self.mixture.draw(i)
-        source, draw = self.mixture.sources[k], np.random.default_rng((self.recipe.seed, i))
-        e, t = source.dataset.locate(source.frames[j])
-        seen = {slot: objects(source.dataset.column(e, column)[t])
-                for slot, _, column in views(source.dataset)}
-        names = sorted({name for named in seen.values() for name, _ in named})
-        asked = [names[n] for n in draw.permutation(len(names))[:MOST]]
-        named = {slot: [(name, box) for name, box in of if name in asked]
-                 for slot, of in seen.items()}
-        robot, config = source.robot, self.processor.config
-        nothing = np.zeros((config.horizon, robot.action_size), np.float32)  # the low level has one
-        return Example("", "low", " ; ".join(asked), source.images(e, t), robot.name,
-                       source.states[e][t], named=named, docks=docks(source.dataset, e, t),
-                       actions=nothing, steps=np.ones(config.horizon, bool))
+        """Example i of the mixture, with a chunk of nothing: state is told where one stands."""
+        example, horizon = self.mixture[i], self.processor.config.horizon
+        size = self.processor.robot(example.robot).action_size
+        return replace(example, actions=np.zeros((horizon, size), np.float32),
+                       steps=np.ones(horizon, bool))
 
 
 def point(model, processor, mixture, recipe, out, progress=True, resume=False):
     """Train a model's tower, embeddings and VLM in place to find what prompts name.
 
-    mixture: of HomeSources; resume: keep checkpoints in `out` too, and go on from the newest.
+    mixture: of NamesSources; resume: keep checkpoints in `out` too, and go on from the newest.
     """
     model.train()
     brief(Pointing(model, recipe), partial(Pointed, processor, mixture, recipe), recipe, out,

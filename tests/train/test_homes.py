@@ -17,6 +17,7 @@ from pi05lite.homes.home import make_home
 from pi05lite.homes.places import dock
 from pi05lite.homes.sources import (
     HomeSource,
+    NamesSource,
     ThingsSource,
     describe_home_robot,
     docks,
@@ -36,7 +37,7 @@ from pi05lite.train.fit import history
 from pi05lite.train.listen import EARS, listen_error, listening
 from pi05lite.train.look import Looking, Views, covered, look, mean, points_right, shares
 from pi05lite.train.module import TrainingModule, sides_loss
-from pi05lite.train.point import MOST, Pointed, point
+from pi05lite.train.point import Pointed, point
 from pi05lite.train.read import Prompts, read
 from pi05lite.train.tell import (
     NUMBERS,
@@ -587,15 +588,17 @@ def test_the_way_to_furniture_ends_before_it(data, setup):
 
 def test_made_up_prompts_name_what_the_cameras_show(setup):
     low = next(s for s in setup.mixture.sources if s.name == "MM/low")
-    pointed = Pointed(setup.processor, Mixture([low]), recipe.home_point(2, 6))
+    source = NamesSource(low.dataset, low.robot, low.horizon, name="MM/names")
+    pointed = Pointed(setup.processor, Mixture([source]), recipe.home_point(2, 6))
     one, two = (list(pointed) for _ in range(2))
     assert torch.equal(one[1].tokens, two[1].tokens) and one[0].image_mask.all()
     orders = set()
     for i in range(12):
         example, (_, j) = pointed.example(i), pointed.mixture.draw(i)
-        e, t = low.dataset.locate(low.frames[j])
+        e, t = low.dataset.locate(low.frames[j // source.variants])
         asked = example.text.split(" ; ")
-        assert 1 <= len(asked) == len(set(asked)) <= MOST and not example.actions.any()
+        assert 1 <= len(asked) == len(set(asked)) <= source.most and not example.actions.any()
+        assert source[j].actions is None and source[j].text == example.text
         assert np.array_equal(example.state, low.states[e][t])
         orders.add(asked == sorted(asked))
         for slot, column in (("base", "things"), ("left_wrist", "things.wrist"),
@@ -603,7 +606,7 @@ def test_made_up_prompts_name_what_the_cameras_show(setup):
             there = json.loads(low.dataset.column(e, column)[t])
             assert [[name, list(box)] for name, box in example.named[slot]] == [
                 x for x in there if x[0] in asked]
-            assert len(asked) == MOST or {name for name, _ in there} <= set(asked)
+            assert len(asked) == source.most or {name for name, _ in there} <= set(asked)
     assert orders == {True, False} or orders == {False}
     assert (one[0].places >= 0).all(-1).any(1).all(1).sum() > 2  # some in every camera
     assert (~one[0].docks.isnan()).all(-1).any() and one[0].way.isnan().all()
@@ -612,11 +615,10 @@ def test_made_up_prompts_name_what_the_cameras_show(setup):
 def test_pointing_teaches_names_where_their_things_are(setup, tmp_path):
     torch.manual_seed(0)
     model = Pi05(small())
-    shares = {name: share for name, share in command.POINTED_AT.items()}
-    sources = [s for s in setup.mixture.sources if s.name in shares]
     before = {name: w.clone() for name, w in model.state_dict().items()}
     r = replace(recipe.home_point(60, 8), warmup=5, learning_rate=3e-3)
-    mixture = Mixture(sources, shares)
+    mixture = command.names_of(setup.mixture, setup.config, 0)
+    assert dict(zip(mixture.names, mixture.shares)) == pytest.approx(homes.POINT)
     examples = [Pointed(setup.processor, mixture, r).example(i) for i in range(1000, 1024)]
     (_, part), = setup.processor.collate([e for e in examples if len(e.images) == 3]).parts()
 
