@@ -71,5 +71,7 @@ def _columns(source):
             "the first camera (JSON, `[[name, [y0, x0, y1, x1]], ...]` as shares of the picture); "
             "`things.NAME`: those in sight of another camera, in a panorama the furniture, in that "
             "of a hand a drawer's knob and the nearest stain alone; "
-            "`odometry` of a base that moves: JSON `[x, y, heading]`, metres and radians. "
+            "`odometry` of a base that moves: JSON `[x, y, heading]`, metres and radians, and in "
+            "the list of episodes `docks`, where it stands before each piece of furniture, JSON "
+            "`[[name, [x, y, heading]], ...]`. "
             "The task is the overall prompt.")
