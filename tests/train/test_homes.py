@@ -613,6 +613,20 @@ def test_made_up_prompts_name_what_the_cameras_show(setup):
     assert (~one[0].docks.isnan()).all(-1).any() and one[0].way.isnan().all()
 
 
+def test_a_batch_of_made_up_prompts_alone_is_learned_from_too(setup):
+    torch.manual_seed(0)
+    low = next(s for s in setup.mixture.sources if s.name == "MM/low")
+    source = NamesSource(low.dataset, low.robot, low.horizon, name="MM/names")
+    batch = setup.processor.collate([source[i] for i in range(4)])
+    module = TrainingModule(Pi05(setup.config), HOME_POSTTRAIN(), [])
+    losses = module.losses(batch)
+    losses["loss"].backward()
+    assert {"aim", "tell", "dock", "named"} <= set(losses) and not {"text", "flow"} & set(losses)
+    weights = dict(module.model.named_parameters())
+    assert all(torch.isfinite(w.grad).all() for w in weights.values() if w.grad is not None)
+    assert weights["vision.projector.weight"].grad.any()
+
+
 def test_pointing_teaches_names_where_their_things_are(setup, tmp_path):
     torch.manual_seed(0)
     model = Pi05(small())
