@@ -14,7 +14,7 @@
 # 4. read a loss by source from a batch that holds all of them,
 # 5. leave a source out, fairly, and say what the numbers do and do not show.
 #
-# Reading 25 minutes, three exercises 30 minutes, computing about four minutes on two CPU cores. You need chapters 02
+# Reading 25 minutes, three exercises 30 minutes, computing about five minutes on two CPU cores. You need chapters 02
 # (tokens), 04 (the VLM) and 05 (FAST). What is built here lies in `pi05lite/homes/factory.py`,
 # `pi05lite/data/mixture.py` and `pi05lite/train/homes.py`.
 

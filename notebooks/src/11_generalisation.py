@@ -16,7 +16,7 @@
 # 5. tell "took the thing that was named" from "took anything", corrected for chance,
 # 6. measure what more training homes bring, beside a control that has seen the test homes.
 #
-# Reading 25 minutes, four exercises 40 minutes, computing about four minutes on two CPU cores. You need chapter 10
+# Reading 25 minutes, four exercises 40 minutes, computing about three minutes on two CPU cores. You need chapter 10
 # (two levels). What is built here lies in `pi05lite/evaluate` (`intervals.py`, `scores.py`, `trials.py`) and
 # `pi05lite/homes`.
 
