@@ -18,7 +18,7 @@ from pi05lite.evaluate.drivers import PolicyDriver
 from pi05lite.evaluate.intervals import wilson
 from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
-from pi05lite.homes.sources import HomeSource, ThingsSource, open_home_data
+from pi05lite.homes.sources import HomeSource, NamesSource, ThingsSource, open_home_data
 from pi05lite.model.pi05 import Pi05
 from pi05lite.policy import Policy, load
 from pi05lite.train import homes, recipe
@@ -127,7 +127,7 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     texts = subtasks(setup.mixture)
     if texts:  # none where no robot's data is there
         read(model, setup.processor, texts, reading, folder / "read", resume=True)
-    named = names_of(setup.mixture, c, r.seed)
+    named = names_of(setup.mixture, r.seed)
     if named:
         point(model, setup.processor, named, pointing, folder / "point", resume=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,16 +140,16 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     return model
 
 
-def names_of(mixture, config, seed):
+def names_of(mixture, seed):
     """A mixture of made-up prompts with the pictures of a mixture's robots; None without any."""
     found = {}
-    for source in mixture.sources:
-        part = source.name.split("/")[0] + "/names"
-        if isinstance(source, HomeSource) and part in homes.POINT:
-            found[part] = homes.open_part(part, {part.split("/")[0]: source.dataset},
-                                          {part.split("/")[0]: source.robot}, config)
-    return Mixture(found.values(), {part: homes.POINT[part] for part in found}, seed) \
-        if found else None
+    for s in mixture.sources:
+        part = s.name.split("/")[0] + "/names"
+        if isinstance(s, HomeSource) and part in homes.POINT:
+            found[part] = NamesSource(s.dataset, s.robot, s.horizon, name=part)
+    if not found:
+        return None
+    return Mixture(found.values(), {part: homes.POINT[part] for part in found}, seed)
 
 
 def subtasks(mixture):

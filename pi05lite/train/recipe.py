@@ -59,7 +59,7 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
 def home_look(steps=4000, batch_size=48, learning_rate=2e-3):
     """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
 
-    13.5 minutes on two CPU cores without bfloat16.
+    13 minutes on two CPU cores without bfloat16.
     """
     return Recipe("look", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
                   weight_decay=0.01, move=False, ema=0.0)

@@ -632,7 +632,7 @@ def test_pointing_teaches_names_where_their_things_are(setup, tmp_path):
     model = Pi05(small())
     before = {name: w.clone() for name, w in model.state_dict().items()}
     r = replace(recipe.home_point(60, 8), warmup=5, learning_rate=3e-3)
-    mixture = command.names_of(setup.mixture, setup.config, 0)
+    mixture = command.names_of(setup.mixture, 0)
     assert dict(zip(mixture.names, mixture.shares)) == pytest.approx(homes.POINT)
     examples = [Pointed(setup.processor, mixture, r).example(i) for i in range(1000, 1024)]
     (_, part), = setup.processor.collate([e for e in examples if len(e.images) == 3]).parts()
