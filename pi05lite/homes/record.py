@@ -231,8 +231,7 @@ def stains(episode, geom):
 
 
 def nearest_stain(episode, geom, hand):
-    """[name, box] of the stain in sight that is nearest to a hand, rounded; [] where there is none.
-    """
+    """[name, box] of the stain in sight that is nearest to a hand, rounded; [] if none is."""
     world = episode.world
     seen = boxes(geom, episode.scene.each_stain, range(len(episode.stains)), least=2)
     away = {k: np.hypot(*(world.to_base(np.array(episode.stains[k])) - world.hand[hand])[:2])

@@ -7,6 +7,9 @@ import torch
 
 from pi05lite.tokens.kind import Kind
 
+# What a Batch has for each token of the text.
+OF_TEXT = ("tokens", "kinds", "valid", "target", "places", "docks")
+
 
 @dataclass
 class Batch:
@@ -24,7 +27,7 @@ class Batch:
     state: torch.Tensor | None = None  # (B, A) normalised, padded with 0: for a state token
     places: torch.Tensor | None = None  # (B, L, C, 4) bins of boxes of what a token names, or -1
     way: torch.Tensor | None = None  # (B, 3) m, m, rad to where the base will stand, NaN = unknown
-    docks: torch.Tensor | None = None  # (B, L, 3) ... before the furniture that a token names
+    docks: torch.Tensor | None = None  # (B, L, 3) the same, to before furniture that a token names
 
     def __len__(self):
         return self.tokens.shape[0]
@@ -58,8 +61,7 @@ class Batch:
         """Without the text places that are padding in every row."""
         longest = int(self.valid.sum(dim=1).max())
         cut = {name: None if x is None else x[:, :longest]
-               for name in ("tokens", "kinds", "valid", "target", "places", "docks")
-               for x in [getattr(self, name)]}
+               for name in OF_TEXT for x in [getattr(self, name)]}
         return dataclasses.replace(self, **cut)
 
     def without_action_tokens(self):

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from pi05lite.model.batch import Batch
+from pi05lite.model.batch import OF_TEXT, Batch
 from pi05lite.model.masks import Layout
 from pi05lite.model.pi05 import Prefix
 
-OF_TEXT = ("tokens", "kinds", "valid", "target", "places", "docks")  # of each token
-EMPTY = {"places": -1, "docks": torch.nan}  # ... where there is none; 0 of the others
+EMPTY = {"places": -1, "docks": torch.nan}  # where there is no token; 0 of all others
 
 
 @dataclass
