@@ -735,8 +735,8 @@ curves(towers)
 # | median box | | | held out 0.43 |
 #
 # The taught tower **looks earlier**: frozen, it makes another's card cost something at step 200, on held-out photographs
-# too, when the others give nearly the same box to all; free, at step 300, twice as much as the tower from nothing. Then
-# that one catches up, and at the end 30 photographs cannot tell them apart. All of them do far better on the 180 cards
+# too, when the others give nearly the same box to all; free, at step 300, and there twice as much as the tower from
+# nothing. Then that one catches up, and at the end 30 photographs cannot tell them apart. All of them do far better on the 180 cards
 # that they know, and on new ones little better than a box that never looks. Frozen, the school's tower learns less by
 # heart, and ends where that box is: it looks, but it was never shown a card.
 #
