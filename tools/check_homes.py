@@ -7,6 +7,8 @@
     python tools/check_homes.py speed 300        # pictures, steps and episodes a second
 """
 
+import ctypes
+import gc
 import resource
 import sys
 import time
@@ -76,7 +78,7 @@ def builds(count):
 
 
 def memory(count):
-    """Resident memory after 200 episodes and after `count`."""
+    """Memory after 200 episodes, after half of `count`, and after all of them."""
     for i in range(count):
         e = Episode(task=MOBILE[i % len(MOBILE)], home=i, seed=i)
         expert = Expert(e, i)
@@ -84,7 +86,10 @@ def memory(count):
             e.step(expert.act()[0])
         e.world.images(64)
         if i + 1 in (200, count // 2, count):
-            print(f"after {i + 1}: {now():.1f} MB now, {most():.1f} MB at most", flush=True)
+            before = now()
+            give_back()
+            print(f"after {i + 1}: {before:.1f} MB now, {now():.1f} MB of it in use, "
+                  f"{most():.1f} MB at most", flush=True)
 
 
 def rollouts(count):
@@ -148,9 +153,17 @@ def now():
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
+def give_back():
+    """Hand freed memory back to the system, where the C library can; it keeps some for later."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def most():
     """The most resident memory so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":
