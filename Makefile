@@ -18,7 +18,7 @@ help:  ## list what there is
 	@echo '  make ... PYTHON=python3.12 chooses the Python (3.10 to 3.13) that the set-up uses'
 
 lab: $(STAMP)  ## set up, then open JupyterLab on the first notebook
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+	$(BIN)/python -m pi05lite.allocator $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # Exit code 5 is "no test selected": fine for one of the two halves, not for both.
 test: $(STAMP)  ## set up, then run the tests, fast ones first; ARGS="-k masks" goes to pytest

@@ -3,13 +3,15 @@
 import argparse
 import sys
 
-from pi05lite import __version__
+from pi05lite import __version__, allocator
 from pi05lite.errors import Pi05Error
 
 
 def main(argv=None):
     """Run one command and return its exit code; known errors print without a traceback (2)."""
     args = commands().parse_args(argv)
+    if argv is None and getattr(args, "long", False):
+        allocator.start_again()
     try:
         return args.run(args)
     except Pi05Error as error:
@@ -104,7 +106,7 @@ def commands():
                                  help="24 short skills in new homes every so often; 0: never")
             command.add_argument("--insulate", action="store_true", help="knowledge insulation: "
                                  "no flow gradient in the VLM, alpha = 1")
-        command.set_defaults(run=run_train, stage=stage)
+        command.set_defaults(run=run_train, stage=stage, long=True)
 
     command = known_train.add_parser("ship", help="a run as a small folder, with a model card")
     command.add_argument("--from", dest="begin", required=True, help="the run or checkpoint")
@@ -147,7 +149,7 @@ def commands():
                          "what needs no training of its own (6, and part of 3)")
     command.add_argument("--execute", type=int, default=50, help="steps done of each chunk")
     command.add_argument("--estimate", action="store_true", help="only print runs and minutes")
-    command.set_defaults(run=run_lab_findings)
+    command.set_defaults(run=run_lab_findings, long=True)
 
     room = known.add_parser("classroom", help="assignments, and their grading by nbgrader")
     known_room = room.add_subparsers(required=True, metavar="COMMAND")

@@ -131,7 +131,8 @@ def test_make_alone_lists_every_target(project):
 def test_a_second_run_installs_nothing_and_opens_the_first_notebook(project):
     done, log = make(project, "lab")
     assert done.returncode == 0
-    assert log == ["lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"]
+    assert log == ["-m pi05lite.allocator .venv/bin/jupyter lab "
+                   "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"]
 
 
 @needs_make

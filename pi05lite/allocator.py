@@ -1,0 +1,49 @@
+"""A memory allocator that stays quick over a long training, where the machine has one.
+
+Tensors of ever other sizes come and go, and the C library's own allocator looks for room in lists
+that grow with them (figures in data/results/homes_log.md). Another one must be named before a
+program starts, so a command is started again with it:
+
+    python -m pi05lite.allocator python my_training.py
+"""
+
+import os
+import sys
+from ctypes.util import find_library
+from pathlib import Path
+
+LIBRARIES = ("tcmalloc_minimal", "tcmalloc", "jemalloc")  # the quickest first
+
+
+def found():
+    """The first of LIBRARIES that is here, as LD_PRELOAD takes it, or None; only on Linux."""
+    if not sys.platform.startswith("linux"):
+        return None
+    for name in LIBRARIES:
+        conda = Path(sys.prefix, "lib", f"lib{name}.so")
+        if library := str(conda) if conda.exists() else find_library(name):
+            return library
+    return None
+
+
+def preloaded():
+    """Whether this program was started with one of them."""
+    return any(f"lib{name}" in os.environ.get("LD_PRELOAD", "") for name in LIBRARIES)
+
+
+def environment():
+    """The variables for a program that shall have it: today's, where there is none."""
+    if preloaded() or found() is None:
+        return dict(os.environ)
+    before = os.environ.get("LD_PRELOAD")
+    return {**os.environ, "LD_PRELOAD": f"{found()} {before}" if before else found()}
+
+
+def start_again():
+    """Start the command that runs anew with it; returns where it has it, or there is none."""
+    if not preloaded() and found() is not None:
+        os.execve(sys.executable, sys.orig_argv, environment())
+
+
+if __name__ == "__main__":
+    os.execvpe(sys.argv[1], sys.argv[1:], environment())
