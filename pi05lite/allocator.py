@@ -1,8 +1,8 @@
 """A memory allocator that stays quick over a long training, where the machine has one.
 
-Tensors of ever other sizes come and go, and the C library's own allocator looks for room in lists
-that grow with them (figures in data/results/homes_log.md). Another one must be named before a
-program starts, so a command is started again with it:
+Batches differ in length, so tensors of ever new sizes come and go, and the C library's allocator
+searches longer and longer for room (figures in data/results/homes_log.md). Another one must be
+named before a program starts, so a command is started again with it. For scripts:
 
     python -m pi05lite.allocator python my_training.py
 """
