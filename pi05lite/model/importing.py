@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from pi05lite import config as presets
 from pi05lite.errors import ConfigError, say
 from pi05lite.model.expert import ActionExpert, MixedTime, Pi0Expert
 from pi05lite.model.pi05 import Pi05
+from pi05lite.model.saving import save_file
 
 PALIGEMMA = "paligemma_with_expert.paligemma."
 TOWER = PALIGEMMA + "model.vision_tower.vision_model."

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from pi05lite.errors import ConfigError, say
+from pi05lite.model.saving import save_file
 from pi05lite.train import lora
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from pi05lite import config as configs
 from pi05lite.data.cache import atomic_path
@@ -20,6 +20,7 @@ from pi05lite.evaluate.rollout import rollouts
 from pi05lite.evaluate.trials import HomeTrial, requests
 from pi05lite.homes.sources import HomeSource, NamesSource, ThingsSource, open_home_data
 from pi05lite.model.pi05 import Pi05
+from pi05lite.model.saving import save_file
 from pi05lite.policy import Policy, load
 from pi05lite.train import homes, recipe
 from pi05lite.train.averaging import MovingAverage

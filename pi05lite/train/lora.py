@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from pi05lite.config import Config
 from pi05lite.errors import ConfigError, say
+from pi05lite.model.saving import save_file
 from pi05lite.policy import Policy
 from pi05lite.processor import Processor
 

@@ -9,11 +9,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from pi05lite.errors import DataError, say
 from pi05lite.evaluate import scores
 from pi05lite.evaluate.results import commit
+from pi05lite.model.saving import save_file
 from pi05lite.train.checkpoint import newest, step_of, sync
 
 TOLD_BY = {"own": "its own high level", "none": "the prompt alone", "script": "the script"}

@@ -23,6 +23,8 @@ def test_it_is_the_same_policy_without_the_optimiser(run, tmp_path):
     files = {file.name for file in (tmp_path / "small").rglob("*") if file.is_file()}
     assert not any(name.startswith("training") for name in files)
     assert size == sum(f.stat().st_size for f in (tmp_path / "small").rglob("*") if f.is_file())
+    rights = {f.stat().st_mode for f in (tmp_path / "small").rglob("*") if f.is_file()}
+    assert len(rights) == 1  # weights are for whoever may read the card
     there, here = pi05lite.load(run), pi05lite.load(tmp_path / "small")
     for name, weight in there.model.state_dict().items():
         assert torch.allclose(here.model.state_dict()[name], weight, rtol=1e-3, atol=1e-6), name
