@@ -104,12 +104,12 @@ def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
                   kept=6000, drawn=96, expert_only=True, new_expert=True, save_every=500)
 
 
-def home_posttrain(steps=6000, batch_size=16, learning_rate=7e-4):
+def home_posttrain(steps=7000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
     Two draws a prefix: the expert sees each frame at the price of the VLM's pass and gradient here,
-    and far more of them when it settles. 95 minutes of two CPU cores without bfloat16, a process on
-    each and light work beside them.
+    and far more of them when it settles. 60 minutes of two CPU cores with bfloat16 and a quick
+    allocator (`pi05lite.allocator`), a process on each: 0.5 s a step.
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, tell=1.0, listen=1.0,
@@ -119,9 +119,8 @@ def home_posttrain(steps=6000, batch_size=16, learning_rate=7e-4):
 def home_settle(steps=8000):
     """The expert alone once more, when the VLM has learned all it will: post-training ends with it.
 
-    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. On two
-    CPU cores without bfloat16, a process on each: 0.28 s a step alone, 53 minutes in all with tests
-    beside it.
+    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. 25
+    minutes of two CPU cores with bfloat16, a process on each, four trials of the policy included.
     """
     return replace(home_expert(steps), stage="settle", ema=0.998, new_expert=False)
 
