@@ -160,10 +160,13 @@ PIXELS = policy.model.config.vision.image_size
 print(f"{sum(p.numel() for p in policy.model.parameters()):,} parameters")
 
 # %%
-def tried(driver, suite, count, seed=0):
-    """Outcomes of `count` rollouts of a suite, the same trials for every driver."""
-    asked = requests(suite, 2 if QUICK else count, seed)
-    return rollouts(driver, [partial(HomeTrial, r, PIXELS, CAMERAS) for r in asked], 50,
+def tried(driver, suite, count, execute=50):
+    """Outcomes of `count` rollouts of a suite, the same trials for every driver.
+
+    execute: steps done of each chunk before the next is asked for.
+    """
+    asked = requests(suite, 2 if QUICK else count, 0)
+    return rollouts(driver, [partial(HomeTrial, r, PIXELS, CAMERAS) for r in asked], execute,
                     progress=False)
 
 
@@ -178,7 +181,7 @@ for who, found in (("expert", expert), ("chance", chance)):
 # skill is the easiest: pick, put, open, close, wipe, go?
 
 # %%
-ours = {"short": tried(PolicyDriver(policy, "none"), "short", 36)}
+ours = {"short": tried(PolicyDriver(policy, "none"), "short", 36, 25)}
 for skill in dict.fromkeys(o.task for o in ours["short"]):
     mine = [o for o in ours["short"] if o.task == skill]
     print(f"{skill:6} {sum(o.success for o in mine)} of {len(mine)}  ",
@@ -274,7 +277,7 @@ for n in (10, 20, 40, 100, 200, 1000):
 
 # %% [markdown]
 # Twenty trials say "somewhere between 30 and 70 %"; 200 say it to within 7 points; to halve an interval takes four times
-# the trials. (In our run the policy got 17 of 36, 47 % [32, 63]. Its card says 54 % [47, 60] of 200. These agree.) The paper
+# the trials. (In our run the policy got 19 of 36, 53 % [37, 68]. Its card says 56 % [50, 63] of 200. These agree.) The paper
 # has 40 trials a policy, 10 for each of four tasks, so in its figures too a difference below some ten points is not to
 # be believed. On real robots a trial costs minutes of a person's time. Here it costs a second. Use that.
 #
@@ -559,7 +562,7 @@ class Deaf(ScriptedDriver):
 
 
 deaf = tried(Deaf(), "language", 60)
-ours["language"] = tried(PolicyDriver(policy, "none"), "language", 20)
+ours["language"] = tried(PolicyDriver(policy, "none"), "language", 20, 25)
 
 # %%
 there = [len(HomeTrial(r).episode.things) for r in requests("language", len(deaf))]
@@ -633,9 +636,9 @@ for what in moved[0]:
     print(f"{what:15} moves the chunk by {mean:.3f} [{low:.3f}, {high:.3f}]")
 
 # %% [markdown]
-# In our run another name moves this policy's chunk by 0.095, so the words do arrive. The expert moves by 0.209 where it is told another
-# thing, and other noise alone moves the policy by 0.150. So it hears *which* thing is meant, about half as well as it should. The rollouts
-# say the same less surely: thirteen hands of twenty took something, seven of them the named thing, 54 % [29, 77], and chance is 20. Twenty
+# In our run another name moves this policy's chunk by 0.109, so the words do arrive. The expert moves by 0.207 where it is told another
+# thing, and other noise alone moves the policy by 0.142. So it hears *which* thing is meant, about half as well as it should. The rollouts
+# say the same less surely: fourteen hands of twenty took something, ten of them the named thing, 71 % [45, 88], and chance is 20. Twenty
 # rollouts say little, and the swap takes seconds. The other way round it is no proof: a chunk that moves must move **to the other
 # thing**, and that takes rollouts. (Users report policies that ignore their instruction after
 # fine-tuning, [openpi #768](https://github.com/Physical-Intelligence/openpi/issues/768) for one.)
@@ -871,7 +874,7 @@ for name in ("4 homes", "4 homes + web"):
 
 # %%
 for suite in ("perception", "skill", "semantics"):
-    ours[suite] = tried(PolicyDriver(policy, "none"), suite, 12)
+    ours[suite] = tried(PolicyDriver(policy, "none"), suite, 12, 25)
 
 # %%
 def card(rows):
@@ -886,8 +889,8 @@ report = {f"{suite} ({len(ours[suite])})": {who: card(rows[suite]) for who, rows
 pictures.bars(report, "homes never seen (rollouts of the policy)", "success")
 
 # %% [markdown]
-# Would you say from this picture that one suite is harder for it than another? In our run it was 17 of 36, 2 of 12,
-# 4 of 12, 5 of 12 and 6 of 20, and every interval of the policy overlaps every other. (By chance 9 % [6, 14] of 200 succeed
+# Would you say from this picture that one suite is harder for it than another? In our run it was 19 of 36, 7 of 12,
+# 6 of 12, 4 of 12 and 10 of 20, and every interval of the policy overlaps every other. (By chance 9 % [6, 14] of 200 succeed
 # in `semantics`, 2.5 to 3 % in the other suites of skills: the suites are not equally hard to begin with.) A table with
 # means alone would have told a story.
 #

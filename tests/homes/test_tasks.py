@@ -9,7 +9,7 @@ from pi05lite.homes.expert import Expert
 from pi05lite.homes.home import SPLITS, Draw
 from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
 from pi05lite.homes.language import Speaker, same, understand
-from pi05lite.homes.plan import disturb, plan
+from pi05lite.homes.plan import disturb, plan, support
 from pi05lite.homes.robots import HZ
 from pi05lite.homes.tasks import LONG, SECONDS, SHORT, Episode
 
@@ -47,6 +47,21 @@ def test_experts_do_long_tasks(task):
         names = play(e, seed)
         assert e.rubric.success
         assert 5 <= len(names) <= 16 and 15 < e.world.time / HZ < 180
+
+
+def test_of_what_is_left_the_nearest_comes_first():
+    """Who looks can tell which it is; the order of a list nobody sees."""
+    listed = 0
+    for seed in range(12):
+        e = Episode(task="toys", home=seed, seed=seed, split="new")
+        task, places, base = plan(e), e.world.places(), e.world.base
+        away = {g.thing: np.hypot(*(places[g.thing][:2] - base[:2])) for g in e.goals}
+        if task.skill == "pick":  # it stands before some of them already
+            away = {t: d for t, d in away.items() if support(e, t) == support(e, task.thing)}
+        nearest = min(away, key=away.get)
+        assert (task.thing, task.piece) in ((nearest, None), (None, support(e, nearest)))
+        listed += nearest == e.goals[0].thing
+    assert listed < 12
 
 
 @pytest.mark.parametrize("robot, task", [("arm", "pick"), ("arm", "open"), ("arm", "put"),
