@@ -101,6 +101,12 @@ def understand(text, home, things):
     return None
 
 
+def skill_of(text):
+    """The skill that a subtask asks for ("grab the mug": "pick"), None where it is none of them."""
+    return next((skill for skill, verbs in VERBS.items()
+                 if text.startswith(tuple(f"{verb} " for verb in verbs))), None)
+
+
 def _rest(skill, rest, home, things):
     if skill in ("open", "close"):
         pieces = [p for p, piece in enumerate(home.pieces) if piece.drawer]

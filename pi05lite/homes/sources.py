@@ -1,6 +1,7 @@
 """Generated datasets as sources of a training mixture."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pi05lite.data.robots import Robot
 from pi05lite.data.sources import RobotSource
 from pi05lite.data.stats import compute
 from pi05lite.errors import DataError, say
+from pi05lite.homes.language import skill_of
 from pi05lite.homes.places import way_to
 from pi05lite.homes.robots import find_robot
 
@@ -30,6 +32,21 @@ class HomeSource(RobotSource):
     def subtask(self, e, t):
         """What the robot is doing at frame t of episode e, in words."""
         return str(self.dataset.column(e, "subtask")[t])
+
+    def balance(self, shares):
+        """Have skills come by these shares (skill -> share), whatever the data has of each.
+
+        Frames of a rare skill come several times and of a frequent one not all, evenly over the
+        data; what the data lacks leaves its share to the others.
+        """
+        skills = [skill_of(self.subtask(*self.dataset.locate(i))) for i in self.frames]
+        count = Counter(skills)
+        weights = np.array([shares.get(skill, 0) / count[skill] for skill in skills])
+        if not weights.any():
+            raise DataError(say(f"{self.name}: subtasks", f"of the skills {sorted(shares)}",
+                                sorted({*map(str, skills)}), "shares of the skills that it has"))
+        until = np.round(weights.cumsum() / weights.sum() * len(skills)).astype(int)
+        self.frames = np.repeat(self.frames, np.diff(until, prepend=0)).tolist()
 
     def example(self, e, t):
         """The example at frame t of episode e."""

@@ -35,6 +35,8 @@ POSTTRAIN = {"MM/low": 0.62, "ME/low": 0.05, "HL/high": 0.14, "VI/high": 0.03, "
 POINT = {"MM/names": 0.45, "HL/names": 0.25, "ME/names": 0.2, "CE/names": 0.1}
 EXPERT = {"MM/low": 1.0}
 SHARES = {"pretrain": PRETRAIN, "expert": EXPERT, "posttrain": POSTTRAIN, "settle": EXPERT}
+# What an expert alone sees of each skill: half of MM's frames are ways to go, 4 % of them wiping.
+SKILLS = {"pick": 0.28, "go": 0.20, "wipe": 0.14, "open": 0.13, "close": 0.13, "put": 0.12}
 ROBOTS = ("MM", "ME", "CE")  # whose statistics normalise what their robots sense and do
 
 
@@ -67,6 +69,9 @@ def prepare(folder, config, stage="pretrain", shares=None, reweight=False, proce
     robots = known_robots(data) if processor is None else {
         name: processor.robot(dataset.robot) for name, dataset in data.items() if name != "WD"}
     sources = [open_part(part, data, robots, config) for part in shares]
+    if stage in ("expert", "settle"):
+        for source in (s for s in sources if s.name.endswith("/low")):
+            source.balance(SKILLS)
     mixture = Mixture(sources, shares, seed)
     if processor is None:
         text = TextTokenizer.train(corpus(data), config.vocabulary.text)

@@ -8,7 +8,7 @@ from pi05lite.homes.arrange import NEW_PAIRS, Arrangement, Request
 from pi05lite.homes.expert import Expert
 from pi05lite.homes.home import SPLITS, Draw
 from pi05lite.homes.kinds import HELD_OUT_KINDS, KINDS
-from pi05lite.homes.language import Speaker, same, understand
+from pi05lite.homes.language import Speaker, same, skill_of, understand
 from pi05lite.homes.plan import disturb, plan, support
 from pi05lite.homes.robots import HZ
 from pi05lite.homes.tasks import LONG, SECONDS, SHORT, Episode
@@ -183,6 +183,14 @@ def test_subtasks_are_understood_in_any_wording():
                 assert understand(text, e.home, e.things) == step
                 assert understand(f"Please {text}.", e.home, e.things) == step
                 assert same(text, e.usual.say(step), e.home, e.things)
+                assert skill_of(text) == step.skill
+
+
+def test_every_skill_is_known_by_its_verbs():
+    said = {"grab the mug": "pick", "place the mug on the table": "put", "shut the drawer": "close",
+            "pull open the drawer": "open", "clean the counter": "wipe", "drive to the bed": "go"}
+    assert {text: skill_of(text) for text in said} == said
+    assert skill_of("sing") is None and skill_of("putter about") is None
 
 
 @pytest.mark.parametrize("text", ["", "pick up", "pick up the moon", "sing", "put the moon in the "

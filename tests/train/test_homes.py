@@ -1,6 +1,7 @@
 """The recipe in homes, from data to a policy that acts, at a size that trains in seconds."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pi05lite.data.mixture import Mixture
 from pi05lite.errors import ConfigError, DataError
 from pi05lite.homes import factory
 from pi05lite.homes.home import make_home
+from pi05lite.homes.language import skill_of
 from pi05lite.homes.places import dock
 from pi05lite.homes.sources import (
     HomeSource,
@@ -535,6 +537,33 @@ def test_the_last_token_of_a_prompt_tells_the_state_and_the_way(setup):
     batch.state = None
     with pytest.raises(ConfigError, match="action_size"):
         end_errors(batch, prefix)
+
+
+def test_skills_come_by_their_shares_whatever_the_data_has_of_them(data, setup):
+    dataset = open_home_data(data, "VI", 32)
+    source = HomeSource(dataset, describe_home_robot(dataset), 50)
+    every, before = set(source.frames), skills_in(source)
+    assert before["go"] > 2 * before["put"] > 0  # long tasks are ways for the most part
+    source.balance({"go": 1, "pick": 1, "put": 2, "wipe": 0})
+    after = skills_in(source)
+    assert sum(after.values()) == sum(before.values()) and set(after) == {"go", "pick", "put"}
+    total = sum(after.values())
+    assert all(abs(after[skill] - total * share) <= 1 for skill, share in
+               (("go", 0.25), ("pick", 0.25), ("put", 0.5)))
+    assert set(source.frames) < every and source.frames == sorted(source.frames)
+    with pytest.raises(DataError, match="skills"):
+        source.balance({"wash": 1})
+    before, after = (skills_in(next(s for s in made.mixture.sources if s.name == "MM/low"))
+                     for made in (setup, homes.prepare(data, setup.config, "expert",
+                                                       processor=setup.processor)))
+    here = sum(homes.SKILLS[skill] for skill in before)
+    assert all(abs(n - sum(before.values()) * homes.SKILLS[skill] / here) <= 1
+               for skill, n in after.items()) and set(after) == set(before)
+
+
+def skills_in(source):
+    """How many frames of a source ask for each skill."""
+    return Counter(skill_of(source.subtask(*source.dataset.locate(i))) for i in source.frames)
 
 
 def test_the_way_is_where_the_base_stands_at_the_end_of_the_subtask(data, setup):
