@@ -145,7 +145,7 @@ print(f"held out: homes {sorted(set(frames[held].tolist()))}, {held.mean():.0%} 
 # ## 2 · Both ends of the scale
 # A number needs a scale. The upper end here is a script that sees the true state of the world, the lower end smooth
 # random motion. (If the script failed in a test home, the *test* would be broken.) In between: a trained policy. The
-# kit carries one for homes, which got 56 % [50, 63] of 200 short skills. That is far from the script, and for learning
+# kit carries one for homes, which got 65 % [58, 71] of 200 short skills. That is far from the script, and for learning
 # how to evaluate just right: there is something to see on both sides.
 
 # %%
