@@ -277,7 +277,7 @@ for n in (10, 20, 40, 100, 200, 1000):
 
 # %% [markdown]
 # Twenty trials say "somewhere between 30 and 70 %"; 200 say it to within 7 points; to halve an interval takes four times
-# the trials. (In our run the policy got 19 of 36, 53 % [37, 68]. Its card says 56 % [50, 63] of 200. These agree.) The paper
+# the trials. (In our run the policy got 24 of 36, 67 % [50, 80]. Its card says 65 % [58, 71] of 200. These agree.) The paper
 # has 40 trials a policy, 10 for each of four tasks, so in its figures too a difference below some ten points is not to
 # be believed. On real robots a trial costs minutes of a person's time. Here it costs a second. Use that.
 #
@@ -636,9 +636,9 @@ for what in moved[0]:
     print(f"{what:15} moves the chunk by {mean:.3f} [{low:.3f}, {high:.3f}]")
 
 # %% [markdown]
-# In our run another name moves this policy's chunk by 0.109, so the words do arrive. The expert moves by 0.207 where it is told another
-# thing, and other noise alone moves the policy by 0.142. So it hears *which* thing is meant, about half as well as it should. The rollouts
-# say the same less surely: fourteen hands of twenty took something, ten of them the named thing, 71 % [45, 88], and chance is 20. Twenty
+# In our run another name moves this policy's chunk by 0.103, so the words do arrive. The expert moves by 0.207 where it is told another
+# thing, and other noise alone moves the policy by 0.135. So it hears *which* thing is meant, about half as well as it should. The rollouts
+# say the same less surely: fifteen hands of twenty took something, thirteen of them the named thing, 87 % [62, 96], and chance is 20. Twenty
 # rollouts say little, and the swap takes seconds. The other way round it is no proof: a chunk that moves must move **to the other
 # thing**, and that takes rollouts. (Users report policies that ignore their instruction after
 # fine-tuning, [openpi #768](https://github.com/Physical-Intelligence/openpi/issues/768) for one.)
@@ -889,10 +889,11 @@ report = {f"{suite} ({len(ours[suite])})": {who: card(rows[suite]) for who, rows
 pictures.bars(report, "homes never seen (rollouts of the policy)", "success")
 
 # %% [markdown]
-# Would you say from this picture that one suite is harder for it than another? In our run it was 19 of 36, 7 of 12,
-# 6 of 12, 4 of 12 and 10 of 20, and every interval of the policy overlaps every other. (By chance 9 % [6, 14] of 200 succeed
-# in `semantics`, 2.5 to 3 % in the other suites of skills: the suites are not equally hard to begin with.) A table with
-# means alone would have told a story.
+# Would you say from this picture that one suite is harder for it than another? In our run it was 24 of 36, 7 of 12,
+# 9 of 12, 2 of 12 and 11 of 20: `semantics`, [5, 45], lies below `skill`, [47, 91]. But there are ten pairs of suites to look at, and we
+# looked first and chose the pair afterwards. With 100 trials each (the policy's card) it is 53 % and 50. (By chance 9 % [6, 14] of 200
+# succeed in `semantics`, 2.5 to 3 % in the other suites of skills: the suites are not equally hard to begin with.) A table with means
+# alone would have told a story.
 #
 # And what a reader needs to do it again: suite, number, seed, who said the subtasks, steps of denoising and of
 # execution, which checkpoint and how many training seeds. `pi05lite evaluate --checkpoint data/policy_homes --suite
