@@ -33,16 +33,17 @@ def preloaded():
 
 def environment():
     """The variables for a program that shall have it: today's, where there is none."""
-    if preloaded() or found() is None:
+    library, before = None if preloaded() else found(), os.environ.get("LD_PRELOAD")
+    if library is None:
         return dict(os.environ)
-    before = os.environ.get("LD_PRELOAD")
-    return {**os.environ, "LD_PRELOAD": f"{found()} {before}" if before else found()}
+    return {**os.environ, "LD_PRELOAD": f"{library} {before}" if before else library}
 
 
 def start_again():
     """Start the command that runs anew with it; returns where it has it, or there is none."""
-    if not preloaded() and found() is not None:
-        os.execve(sys.executable, sys.orig_argv, environment())
+    variables = environment()
+    if variables != dict(os.environ):
+        os.execve(sys.executable, sys.orig_argv, variables)
 
 
 if __name__ == "__main__":
