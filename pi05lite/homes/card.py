@@ -68,7 +68,8 @@ def _columns(source):
                 "`[[name, [y0, x0, y1, x1]], ...]` as shares of the picture).")
     return ("`subtask` in words, `boxes` of what the subtask is about and `things` in sight "
             "(drawers and stains too), in "
-            "the first camera (JSON, `[[name, [y0, x0, y1, x1]], ...]` as shares of the picture); "
+            "the first camera (JSON, `[[name, [y0, x0, y1, x1]], ...]` as shares of the picture), "
+            "`furniture` in it; "
             "`things.NAME`: those in sight of another camera, in a panorama the furniture, in that "
             "of a hand a drawer's knob and the nearest stain alone; "
             "`odometry` of a base that moves: JSON `[x, y, heading]`, metres and radians, and in "

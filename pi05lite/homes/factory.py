@@ -28,8 +28,9 @@ from pi05lite.homes.robots import HZ, ROBOTS
 from pi05lite.homes.tasks import Request
 
 JOB = 4  # episodes
-SHORT = ("pick", "put", "pick", "put", "go", "open", "close", "wipe")
 LONG = ("dishes", "drawer", "laundry", "toys", "table")
+SHORT = ("pick", "wipe", "open", "close", "go", "put")
+MIXED = tuple(task for long in LONG for task in (long, *SHORT))  # a small set has some of each
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Source:
 
 
 SOURCES = {s.name: s for s in (
-    Source("MM", "mobile manipulator in few homes", 0.12, "mobile", SHORT * 4 + LONG, 0, 20,
+    Source("MM", "mobile manipulator in few homes", 0.12, "mobile", MIXED, 0, 20,
            voice="mixed"),
     Source("ME", "fixed arm in many homes", 0.35, "arm",
            ("pick", "put", "pick", "put", "open", "close", "wipe"), 10_000, None, voice="mixed"),

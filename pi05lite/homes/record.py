@@ -30,10 +30,11 @@ def record(request, every=25, size=64, voice="usual", style=None):
     every: actions a picture; voice: "usual" words of subtasks, the "episode"'s own synonyms, or a
     "person" who finds new words for each subtask. The task text is the prompt; per frame there are
     the subtask, the boxes of what it is about and of all in sight of the first camera that hands
-    may go to, things, drawers and stains (JSON [[name, [y0, x0, y1, x1]], ...]), and "things.NAME",
-    what another camera sees (`seen_by`); of a base that moves its "odometry", JSON [x, y, heading]
-    in metres and radians, and in meta "docks", where it stands before each piece of furniture whose
-    name is its own, JSON [[name, [x, y, heading]], ...].
+    may go to, things, drawers and stains (JSON [[name, [y0, x0, y1, x1]], ...]), "things.NAME",
+    what another camera sees (`seen_by`), and "furniture", what of it the first camera sees; of a
+    base that moves its "odometry", JSON [x, y, heading] in metres and radians, and in meta "docks",
+    where it stands before each piece of furniture whose name is its own, JSON [[name, [x, y,
+    heading]], ...].
     """
     episode = Episode(request)
     key = crc32(repr(request).encode()) if style is None else style
@@ -132,7 +133,7 @@ class _Film:
         self.episode, self.size, self.voice, self.draw = episode, size, voice, draw
         self.cameras = [c.name for c in episode.robot.cameras]
         self.pictures = {name: [] for name in self.cameras}
-        self.state, self.texts = [], {"subtask": [], "boxes": [], "things": []}
+        self.state, self.texts = [], {"subtask": [], "boxes": [], "things": [], "furniture": []}
         self.texts |= {f"things.{name}": [] for name in self.cameras[1:]}
         self.texts |= {"odometry": []} if episode.robot.mobile else {}
         self.last, self.said = None, ""
@@ -145,6 +146,7 @@ class _Film:
             self.pictures[name].append(picture)
             if k == 0:
                 about, seen = found(self.episode, task, geom)
+                pieces = pieces_seen(self.episode, geom)
             else:
                 seen_here = seen_by(self.episode, self.episode.robot.cameras[k], geom)
                 self.texts[f"things.{name}"].append(json.dumps(seen_here))
@@ -152,7 +154,7 @@ class _Film:
             self.texts["odometry"].append(json.dumps(_round(world.base)))
         self.state.append(world.state())
         for key, value in (("subtask", self._say(task)), ("boxes", json.dumps(about)),
-                           ("things", json.dumps(seen))):
+                           ("things", json.dumps(seen)), ("furniture", json.dumps(pieces))):
             self.texts[key].append(value)
 
     def _say(self, task):
@@ -251,6 +253,12 @@ def furniture(episode, geom):
         left = here[:, :half].sum() > here[:, half:].sum()
         side = np.where((np.arange(geom.shape[1]) < half) == left, geom, -1)
         seen |= boxes(side, owner, [p])
+    return [[episode.home.pieces[p].names[0], _round(box)] for p, box in seen.items()]
+
+
+def pieces_seen(episode, geom):
+    """[name, box] of the furniture in a picture without a seam whose name is its own, rounded."""
+    seen = boxes(geom, episode.scene.piece_of, own(episode), least=8)
     return [[episode.home.pieces[p].names[0], _round(box)] for p, box in seen.items()]
 
 

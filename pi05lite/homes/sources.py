@@ -12,6 +12,7 @@ from pi05lite.data.robots import Robot
 from pi05lite.data.sources import RobotSource
 from pi05lite.data.stats import compute
 from pi05lite.errors import DataError, say
+from pi05lite.homes.arrange import LONG
 from pi05lite.homes.language import skill_of
 from pi05lite.homes.places import way_to
 from pi05lite.homes.robots import find_robot
@@ -21,13 +22,23 @@ class HomeSource(RobotSource):
     """Frames of a generated robot dataset at one level.
 
     "low": subtask -> actions; "high": prompt -> boxes of what the next subtask is about, then the
-    subtask in words (pi0.5, section IV-C); boxes=False leaves them out.
+    subtask in words (pi0.5, section IV-C), of long tasks alone: a short one is its own subtask.
+    boxes=False leaves boxes out.
     """
 
     def __init__(self, dataset, robot, horizon, level="low", name=None, boxes=True):
         self.boxes = boxes
         super().__init__(dataset, robot, horizon, level)
         self.name = name or f"{dataset.name}/{level}"
+        if level == "high":
+            self.frames = [i for i in self.frames if self.is_long(dataset.locate(i)[0])]
+        if not self.frames:
+            raise DataError(say(f"{self.name}: tasks", f"some of {LONG}", "short ones alone",
+                                'level="low", or more episodes'))
+
+    def is_long(self, e):
+        """Whether the task of episode e takes several subtasks."""
+        return self.dataset.episodes[e].meta["task_kind"] in LONG
 
     def subtask(self, e, t):
         """What the robot is doing at frame t of episode e, in words."""
@@ -51,13 +62,14 @@ class HomeSource(RobotSource):
     def example(self, e, t):
         """The example at frame t of episode e."""
         example = super().example(e, t)
+        about = objects(self.dataset.column(e, "boxes")[t])
+        example.named = {slot: said(example.text, seen)
+                         for slot, seen in in_sight(self.dataset, e, t).items()}
+        example.way, example.docks = self.way(e, t), docks(self.dataset, e, t)
         if self.level == "low":
-            example.named = {slot: said(example.text, objects(self.dataset.column(e, column)[t]))
-                             for slot, _, column in views(self.dataset)}
-            example.named["base"] = objects(self.dataset.column(e, "boxes")[t])
-            example.way, example.docks = self.way(e, t), docks(self.dataset, e, t)
-        if self.level == "high" and self.boxes:
-            example.objects = objects(self.dataset.column(e, "boxes")[t])
+            example.named["base"] = about
+        elif self.boxes:
+            example.objects = about
         return example
 
     def way(self, e, t):
@@ -84,8 +96,7 @@ class NamesSource(HomeSource):
 
     def __getitem__(self, i):
         e, t = self.dataset.locate(self.frames[i // self.variants])
-        seen = {slot: objects(self.dataset.column(e, column)[t])
-                for slot, _, column in views(self.dataset)}
+        seen = in_sight(self.dataset, e, t)
         names = sorted({name for shown in seen.values() for name, _ in shown})
         order = np.random.default_rng(i).permutation(len(names))[:self.most]
         asked = [names[k] for k in order]
@@ -163,6 +174,17 @@ def docks(dataset, e, t):
         return {}
     here = json.loads(str(dataset.column(e, "odometry")[t]))
     return {name: way_to(here, place).astype(np.float32) for name, place in json.loads(places)}
+
+
+def in_sight(dataset, e, t):
+    """{slot: [(label, box)]} of all that hands may go to and all furniture, camera by camera.
+
+    In a picture without furniture of its own column (wrists) there is none.
+    """
+    seen = {slot: objects(dataset.column(e, column)[t]) for slot, _, column in views(dataset)}
+    if "furniture" in dataset.features:
+        seen["base"] = seen["base"] + objects(dataset.column(e, "furniture")[t])
+    return seen
 
 
 def said(text, seen):

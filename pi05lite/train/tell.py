@@ -61,12 +61,14 @@ def dock_errors(batch, prefix):
 def end_errors(batch, prefix):
     """Sums of |error| of what the last tokens of prompts tell: the state (R,), and the way (W,).
 
-    R rows are those with actions, since no one else is told; W of them know where it ends.
+    R rows are those with actions or with a way, since no one else is told; W of them know where the
+    subtask ends. At the high level, that is whether to drive and where to, before it is said.
     """
     if batch.state is None:
         raise ConfigError(say("state of the robots", "no wider than config.action_size, to be told",
                               "a wider one", "raise config.action_size, or a recipe with tell=0"))
-    rows = batch.action_mask.flatten(1).any(dim=1).nonzero()[:, 0]
+    acts, goes = batch.action_mask.flatten(1).any(dim=1), ~batch.way.isnan().any(dim=1)
+    rows = (acts | goes).nonzero()[:, 0]
     told = values_of_text(batch, prefix, END)[rows, last_of_prompt(batch)[rows]].float()  # (R, K)
     state, way = batch.state[rows].clamp(-1, 1), near(batch.way[rows])  # as far as the words go
     size = state.shape[1]

@@ -45,7 +45,7 @@ def test_an_episode_has_actions_at_50_hz_and_pictures_when_a_model_is_called():
     assert {k: v.shape for k, v in e["images"].items()} == {
         f"observation.images.{c}": (frames, 32, 32, 3) for c in ("head", "wrist", "surround")}
     assert e["meta"]["success"] and set(e["texts"]) == {
-        "subtask", "boxes", "things", "things.wrist", "things.surround", "odometry"}
+        "subtask", "boxes", "things", "things.wrist", "things.surround", "furniture", "odometry"}
     assert set(e["texts"]["subtask"]) == {Episode(task="pick", home=3, seed=3).usual.say(
         Episode(task="pick", home=3, seed=3).first)}
 
@@ -81,6 +81,11 @@ def test_every_camera_says_what_it_sees():
     for cell in e["texts"]["things.surround"]:
         for name, (_, x0, _, x1) in json.loads(cell):
             assert names.count(name) == 1 and 0 <= x0 < x1 <= 1 and x1 - x0 < 1
+    before = [dict(json.loads(cell)) for cell in e["texts"]["furniture"]]  # seen by the head
+    assert all(names.count(name) == 1 for cell in before for name in cell) and any(before)
+    e = record(Request("go", 4, "train", 4), size=64, style=1)
+    there = json.loads(e["texts"]["boxes"][-1])  # what it went to is in both, and the same
+    assert len(there) == 1 and there[0] in json.loads(e["texts"]["furniture"][-1])
 
 
 def test_stains_and_drawers_have_boxes_where_a_subtask_is_about_them():

@@ -121,6 +121,17 @@ def test_a_missing_source_is_named_and_its_place_shared_only_when_told_so(data, 
         homes.prepare(tmp_path / "nothing", small(), reweight=True, cache=tmp_path)
 
 
+def test_the_high_level_is_asked_in_long_tasks_alone(data, setup):
+    dataset = open_home_data(data, "MM", 32)
+    kinds = [e.meta["task_kind"] for e in dataset.episodes]
+    assert kinds == ["dishes", "pick", "wipe", "open"]
+    source = HomeSource(dataset, setup.processor.robot("mobile"), 50, "high")
+    assert len(source) == dataset.episodes[0].length
+    assert {source[i].text for i in range(len(source))} == {dataset.task(0, 0)}
+    with pytest.raises(DataError, match="short ones alone"):
+        HomeSource(open_home_data(data, "ME", 32), setup.processor.robot("arm"), 50, "high")
+
+
 def test_questions_about_robot_pictures_ask_for_what_is_in_sight(data, tmp_path):
     source, slots = ThingsSource(open_home_data(data, "MM", 32, cache=tmp_path)), set()
     for i in range(0, len(source), 29):
@@ -160,20 +171,23 @@ def test_names_in_a_prompt_carry_the_box_of_what_they_name(setup):
         batch = p.collate(examples)
         for row, example in enumerate(examples):
             marked = (batch.places[row] >= 0).all(-1).nonzero().tolist()
-            named = {(p.text.encode(f" {name}")[-1], slot): box
-                     for slot, seen in example.named.items() for name, box in seen
-                     if name in example.text}
             assert len(marked) <= sum(map(len, example.named.values()))
             for place, camera in marked:
                 slot = setup.config.cameras[camera]
-                box = named.get((int(batch.tokens[row, place]), slot))
-                assert batch.kinds[row, place] == Kind.PROMPT and box is not None
+                so_far = p.text.decode(batch.tokens[row, :place + 1].tolist())
+                box, = [box for name, box in example.named[slot] if so_far.endswith(f" {name}")]
+                assert batch.kinds[row, place] == Kind.PROMPT
                 assert batch.places[row, place, camera].tolist() == [
                     min(int(side * v.locations), v.locations - 1) for side in box]
                 found[slot] += 1
     assert min(found.values()) > 5, found
-    high = p.collate([by_name["HL/high"][0]])
-    assert (high.places == -1).all()  # what the prompt of a high level is about is for it to say
+    source, asked = by_name["HL/high"], 0
+    for i in range(0, len(source), 5):  # what the subtask is about is for a high level to say
+        example = source[i]
+        said = {name for seen in example.named.values() for name, _ in seen}
+        asked += bool(said)
+        assert all(f" {name} " in f" {example.text} " for name in said) and example.way is not None
+    assert asked > 2, [example.text, example.named]
 
 
 def test_one_token_can_tell_four_sides():
@@ -514,26 +528,29 @@ def test_a_name_tells_where_its_thing_is_by_the_first_numbers_of_its_value(setup
 
 
 def test_the_last_token_of_a_prompt_tells_the_state_and_the_way(setup):
-    """Written out for each row; one state lies beyond its words, a question has none, and one
-    recording knows no way."""
+    """Written out for each row; one state lies beyond its words, a question has none, one recording
+    knows no way, and a high level has no actions."""
     torch.manual_seed(0)
-    low = next(s for s in setup.mixture.sources if s.name == "MM/low")
-    words = next(s for s in setup.mixture.sources if s.name == "MM/things")
-    model, batch = Pi05(setup.config), setup.processor.collate([low[0], words[0], low[9]])
+    low, words, high = (next(s for s in setup.mixture.sources if s.name == name)
+                        for name in ("MM/low", "MM/things", "HL/high"))
+    examples = [low[0], words[0], low[9], high[3]]
+    model, batch = Pi05(setup.config), setup.processor.collate(examples)
     batch.state[2, 1] = 1.7
     batch.way[0], batch.way[2] = torch.tensor([0.5, 0.0, -1.5]), torch.nan
+    batch.way[3] = torch.tensor([0.0, 1.5, 0.0])
+    ways, seen = {0: (0.5, 0.0, -0.75), 3: (0.0, 0.75, 0.0)}, []
     prefix, error = model.prefix(batch), []
     pictures = prefix.valid.shape[1] - batch.tokens.shape[1]
-    for row in (0, 2):
-        place = setup.processor.prompt_ids(low[0 if row == 0 else 9])  # and BOS before it
+    for row in (0, 2, 3):
+        place = setup.processor.prompt_ids(examples[row])  # and BOS before it
         told = prefix.cache[3][1][row, 0, pictures + len(place)][:55].view(5, 11)
         state = [min(max(float(x), -1), 1) for x in batch.state[row]]
         error.append(told_wrong(told[:, :8].flatten(), state))
-        if row == 0:  # the way stands behind the state's eight numbers
-            way = told_wrong(told[:, 8:].flatten(), (0.5, 0.0, -0.75))
+        if row in ways:  # the way stands behind the state's eight numbers
+            seen.append(told_wrong(told[:, 8:].flatten(), ways[row]))
     found = end_errors(batch, prefix)
     assert torch.allclose(found[0], torch.stack(error), atol=1e-5)
-    assert torch.allclose(found[1], way[None], atol=1e-5)
+    assert torch.allclose(found[1], torch.stack(seen), atol=1e-5)
     batch.state = None
     with pytest.raises(ConfigError, match="action_size"):
         end_errors(batch, prefix)
@@ -631,9 +648,9 @@ def test_made_up_prompts_name_what_the_cameras_show(setup):
         assert source[j].actions is None and source[j].text == example.text
         assert np.array_equal(example.state, low.states[e][t])
         orders.add(asked == sorted(asked))
-        for slot, column in (("base", "things"), ("left_wrist", "things.wrist"),
-                             ("right_wrist", "things.surround")):
-            there = json.loads(low.dataset.column(e, column)[t])
+        for slot, *columns in (("base", "things", "furniture"), ("left_wrist", "things.wrist"),
+                               ("right_wrist", "things.surround")):
+            there = sum((json.loads(low.dataset.column(e, name)[t]) for name in columns), [])
             assert [[name, list(box)] for name, box in example.named[slot]] == [
                 x for x in there if x[0] in asked]
             assert len(asked) == source.most or {name for name, _ in there} <= set(asked)

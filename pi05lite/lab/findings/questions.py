@@ -77,7 +77,7 @@ def high_level():
                "a script (human)": "script", "an outsider": "outsider"}
     return Question(3, "What is the high level worth in long tasks?", "own high level", (
         *(Point(label, STANDARD, "long", high) for label, high in trained.items()),
-        Point("never trained", Plan(without=("HL", "VI")), "long", "none"),
+        Point("never trained", Plan(without=("HL", "VI", "MM/high")), "long", "none"),
         Point("no VI", Plan(without=("VI",)), "long", "own"),
         Point("no WD", Plan(without=("WD",)), "long", "own")),
         note="The outsider is a fixed list of subtasks in good order, without looking "
