@@ -7,7 +7,7 @@ uses, so that a policy's words can be judged and followed.
 from dataclasses import dataclass
 
 from pi05lite.homes.colors import SYNONYMS
-from pi05lite.homes.furniture import DRAWER
+from pi05lite.homes.furniture import DRAWER, NAMES
 from pi05lite.homes.kinds import KINDS
 
 VERBS = {
@@ -105,6 +105,18 @@ def skill_of(text):
     """The skill that a subtask asks for ("grab the mug": "pick"), None where it is none of them."""
     return next((skill for skill, verbs in VERBS.items()
                  if text.startswith(tuple(f"{verb} " for verb in verbs))), None)
+
+
+def furniture_in(text):
+    """{usual name: as the text calls it} of the furniture that a text names, "basket" or not."""
+    left, found = f" {text} ", {}
+    words = sorted(((word, names[0]) for names in NAMES.values() for word in names),
+                   key=lambda pair: -len(pair[0]))
+    for word, usual in words:  # long ones first: a toy chest is no chest
+        if f" {word} " in left:
+            found.setdefault(usual, word)
+            left = left.replace(f" {word} ", " ; ")
+    return found
 
 
 def _rest(skill, rest, home, things):

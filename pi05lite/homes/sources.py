@@ -13,9 +13,12 @@ from pi05lite.data.sources import RobotSource
 from pi05lite.data.stats import compute
 from pi05lite.errors import DataError, say
 from pi05lite.homes.arrange import LONG
-from pi05lite.homes.language import skill_of
+from pi05lite.homes.furniture import NAMES
+from pi05lite.homes.language import furniture_in, skill_of
 from pi05lite.homes.places import way_to
 from pi05lite.homes.robots import find_robot
+
+SYNONYMS = {names[0]: names for names in NAMES.values()}
 
 
 class HomeSource(RobotSource):
@@ -62,12 +65,13 @@ class HomeSource(RobotSource):
     def example(self, e, t):
         """The example at frame t of episode e."""
         example = super().example(e, t)
-        about = objects(self.dataset.column(e, "boxes")[t])
-        example.named = {slot: said(example.text, seen)
+        about, words = objects(self.dataset.column(e, "boxes")[t]), furniture_in(example.text)
+        example.named = {slot: said(example.text, called(seen, words))
                          for slot, seen in in_sight(self.dataset, e, t).items()}
-        example.way, example.docks = self.way(e, t), docks(self.dataset, e, t)
+        example.way = self.way(e, t)
+        example.docks = dict(called(docks(self.dataset, e, t).items(), words))
         if self.level == "low":
-            example.named["base"] = about
+            example.named["base"] = called(about, words)
         elif self.boxes:
             example.objects = about
         return example
@@ -86,7 +90,8 @@ class HomeSource(RobotSource):
 class NamesSource(HomeSource):
     """Prompts of the low level that name what the cameras show, and ask for no action.
 
-    Each frame comes `variants` times, each time with up to `most` other names.
+    Each frame comes `variants` times, each time with up to `most` other names; furniture also goes
+    by its synonyms.
     """
 
     variants, most = 4, 8
@@ -98,12 +103,14 @@ class NamesSource(HomeSource):
         e, t = self.dataset.locate(self.frames[i // self.variants])
         seen = in_sight(self.dataset, e, t)
         names = sorted({name for shown in seen.values() for name, _ in shown})
-        order = np.random.default_rng(i).permutation(len(names))[:self.most]
-        asked = [names[k] for k in order]
-        named = {slot: [(name, box) for name, box in shown if name in asked]
+        draw = np.random.default_rng(i)
+        asked = [names[k] for k in draw.permutation(len(names))[:self.most]]
+        words = other_words(asked, draw)
+        named = {slot: called([(name, box) for name, box in shown if name in asked], words)
                  for slot, shown in seen.items()}
-        return Example(self.name, "low", " ; ".join(asked), self.images(e, t), self.robot.name,
-                       self.states[e][t], named=named, docks=docks(self.dataset, e, t))
+        return Example(self.name, "low", " ; ".join(words.get(name, name) for name in asked),
+                       self.images(e, t), self.robot.name, self.states[e][t], named=named,
+                       docks=dict(called(docks(self.dataset, e, t).items(), words)))
 
 
 class WordsSource:
@@ -160,8 +167,11 @@ class ThingsSource:
         draw = np.random.default_rng(i)
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
+        words = other_words([name for name, _ in asked], draw)
+        asked = sorted(called(asked, words))
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {slot: picture}, objects=asked, named={slot: asked}, docks=self.docks(i))
+                       {slot: picture}, objects=asked, named={slot: asked},
+                       docks=dict(called(self.docks(i).items(), words)))
 
 
 def docks(dataset, e, t):
@@ -185,6 +195,16 @@ def in_sight(dataset, e, t):
     if "furniture" in dataset.features:
         seen["base"] = seen["base"] + objects(dataset.column(e, "furniture")[t])
     return seen
+
+
+def called(seen, words):
+    """[(label, ...)] with other words (label -> word) for some of the labels."""
+    return [(words.get(label, label), about) for label, about in seen]
+
+
+def other_words(names, draw):
+    """{usual name: any of its synonyms, itself included} of the furniture among names."""
+    return {name: str(draw.choice(SYNONYMS[name])) for name in names if name in SYNONYMS}
 
 
 def said(text, seen):
