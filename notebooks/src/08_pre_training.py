@@ -103,7 +103,8 @@ c = replace(config.homes(), vision=config.VisionConfig(
 setup = homes.prepare(DATA, c)
 processor, mixture = setup.processor, setup.mixture
 parts = {source.name: source for source in mixture.sources}
-parts |= {"VI/high": homes.prepare(DATA, c, "posttrain", processor=processor).mixture.sources[3]}
+later = homes.prepare(DATA, c, "posttrain", processor=processor).mixture.sources
+parts |= {source.name: source for source in later if source.name == "VI/high"}  # post-training only
 print(f"{sum(p.numel() for p in Pi05(c).parameters()):,} parameters")
 
 # %%
