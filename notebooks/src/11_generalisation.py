@@ -145,7 +145,7 @@ print(f"held out: homes {sorted(set(frames[held].tolist()))}, {held.mean():.0%} 
 # ## 2 · Both ends of the scale
 # A number needs a scale. The upper end here is a script that sees the true state of the world, the lower end smooth
 # random motion. (If the script failed in a test home, the *test* would be broken.) In between: a trained policy. The
-# kit carries one for homes, which got 79.5 % [73, 84] of 200 short skills. That is far from chance and below the script,
+# kit carries one for homes, which got 79.5 % [73, 85] of 200 short skills. That is far from chance and below the script,
 # and so right for learning how to evaluate: there is something to see on both sides.
 
 # %%
@@ -277,7 +277,7 @@ for n in (10, 20, 40, 100, 200, 1000):
 
 # %% [markdown]
 # Twenty trials say "somewhere between 30 and 70 %"; 200 say it to within 7 points; to halve an interval takes four times
-# the trials. (In our run the policy got 28 of 36, 78 % [62, 88]. Its card says 79.5 % [73, 84] of 200. These agree.) The paper
+# the trials. (In our run the policy got 28 of 36, 78 % [62, 88]. Its card says 79.5 % [73, 85] of 200. These agree.) The paper
 # has 40 trials a policy, 10 for each of four tasks, so in its figures too a difference below some ten points is not to
 # be believed. On real robots a trial costs minutes of a person's time. Here it costs a second. Use that.
 #
@@ -891,7 +891,7 @@ pictures.bars(report, "homes never seen (rollouts of the policy)", "success")
 # %% [markdown]
 # Would you say from this picture that one suite is harder for it than another? In our run it was 28 of 36, 9 of 12,
 # 8 of 12, 6 of 12 and 13 of 20. `semantics`, the lowest, is [25, 75], and `short` [62, 88]: they overlap, so this picture does not say.
-# With 100 and 200 trials (the policy's card) it is 55 % [45, 64] and 79.5 [73, 84]: now it does. (By chance 9 % [6, 14] of 200
+# With 100 and 200 trials (the policy's card) it is 55 % [45, 64] and 79.5 [73, 85]: now it does. (By chance 9 % [6, 14] of 200
 # succeed in `semantics`, 2.5 to 3 % in the other suites of skills: the suites are not equally hard to begin with.) A table with means
 # alone would have told the right story here, and you could not have known.
 #
