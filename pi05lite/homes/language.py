@@ -19,6 +19,8 @@ VERBS = {
     "go": ("go to", "drive to", "move to"),
 }
 STAINS = "stains"
+FURNITURE = sorted(((word, names[0]) for names in NAMES.values() for word in names),
+                   key=lambda pair: -len(pair[0]))  # long words first: a toy chest is no chest
 PROMPTS = {  # long tasks, as a person would ask for them
     "dishes": ("put the dishes in the sink", "clean up the dishes", "bring the dishes to the sink"),
     "drawer": ("put the items in the drawer", "tidy up the top of the {piece}",
@@ -110,9 +112,7 @@ def skill_of(text):
 def furniture_in(text):
     """{usual name: as the text calls it} of the furniture that a text names, "basket" or not."""
     left, found = f" {text} ", {}
-    words = sorted(((word, names[0]) for names in NAMES.values() for word in names),
-                   key=lambda pair: -len(pair[0]))
-    for word, usual in words:  # long ones first: a toy chest is no chest
+    for word, usual in FURNITURE:
         if f" {word} " in left:
             found.setdefault(usual, word)
             left = left.replace(f" {word} ", " ; ")

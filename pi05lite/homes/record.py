@@ -146,7 +146,7 @@ class _Film:
             self.pictures[name].append(picture)
             if k == 0:
                 about, seen = found(self.episode, task, geom)
-                pieces = pieces_seen(self.episode, geom)
+                pieces = furniture(self.episode, geom, panorama=False)
             else:
                 seen_here = seen_by(self.episode, self.episode.robot.cameras[k], geom)
                 self.texts[f"things.{name}"].append(json.dumps(seen_here))
@@ -241,24 +241,19 @@ def nearest_stain(episode, geom, hand):
     return [[STAINS, _round(seen[min(away, key=away.get)])]] if seen else []
 
 
-def furniture(episode, geom):
-    """[name, box] of the furniture in sight of a panorama whose name is its own, rounded.
+def furniture(episode, geom, panorama=True):
+    """[name, box] of the furniture in sight whose name is its own, rounded.
 
-    Of what the seam cuts in two it is the larger part.
+    Of what the seam of a panorama cuts in two it is the larger part.
     """
     owner = episode.scene.piece_of
     seen = boxes(geom, owner, own(episode), least=8)
-    for p in [p for p, box in seen.items() if (box[1], box[3]) == (0, 1)]:
+    cut = [p for p, box in seen.items() if panorama and (box[1], box[3]) == (0, 1)]
+    for p in cut:
         here, half = (geom >= 0) & (owner[geom] == p), geom.shape[1] // 2
         left = here[:, :half].sum() > here[:, half:].sum()
         side = np.where((np.arange(geom.shape[1]) < half) == left, geom, -1)
         seen |= boxes(side, owner, [p])
-    return [[episode.home.pieces[p].names[0], _round(box)] for p, box in seen.items()]
-
-
-def pieces_seen(episode, geom):
-    """[name, box] of the furniture in a picture without a seam whose name is its own, rounded."""
-    seen = boxes(geom, episode.scene.piece_of, own(episode), least=8)
     return [[episode.home.pieces[p].names[0], _round(box)] for p, box in seen.items()]
 
 

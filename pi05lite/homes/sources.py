@@ -35,9 +35,9 @@ class HomeSource(RobotSource):
         self.name = name or f"{dataset.name}/{level}"
         if level == "high":
             self.frames = [i for i in self.frames if self.is_long(dataset.locate(i)[0])]
-        if not self.frames:
-            raise DataError(say(f"{self.name}: tasks", f"some of {LONG}", "short ones alone",
-                                'level="low", or more episodes'))
+            if not self.frames:
+                raise DataError(say(f"{self.name}: tasks", f"some of {LONG}", "short ones alone",
+                                    'level="low", or more episodes'))
 
     def is_long(self, e):
         """Whether the task of episode e takes several subtasks."""
@@ -66,12 +66,12 @@ class HomeSource(RobotSource):
         """The example at frame t of episode e."""
         example = super().example(e, t)
         about, words = objects(self.dataset.column(e, "boxes")[t]), furniture_in(example.text)
-        example.named = {slot: said(example.text, called(seen, words))
+        example.named = {slot: said(example.text, renamed(seen, words))
                          for slot, seen in in_sight(self.dataset, e, t).items()}
         example.way = self.way(e, t)
-        example.docks = dict(called(docks(self.dataset, e, t).items(), words))
+        example.docks = dict(renamed(docks(self.dataset, e, t).items(), words))
         if self.level == "low":
-            example.named["base"] = called(about, words)
+            example.named["base"] = renamed(about, words)
         elif self.boxes:
             example.objects = about
         return example
@@ -106,11 +106,11 @@ class NamesSource(HomeSource):
         draw = np.random.default_rng(i)
         asked = [names[k] for k in draw.permutation(len(names))[:self.most]]
         words = other_words(asked, draw)
-        named = {slot: called([(name, box) for name, box in shown if name in asked], words)
+        named = {slot: renamed([(name, box) for name, box in shown if name in asked], words)
                  for slot, shown in seen.items()}
         return Example(self.name, "low", " ; ".join(words.get(name, name) for name in asked),
                        self.images(e, t), self.robot.name, self.states[e][t], named=named,
-                       docks=dict(called(docks(self.dataset, e, t).items(), words)))
+                       docks=dict(renamed(docks(self.dataset, e, t).items(), words)))
 
 
 class WordsSource:
@@ -168,10 +168,10 @@ class ThingsSource:
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         words = other_words([name for name, _ in asked], draw)
-        asked = sorted(called(asked, words))
+        asked = sorted(renamed(asked, words))
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
                        {slot: picture}, objects=asked, named={slot: asked},
-                       docks=dict(called(self.docks(i).items(), words)))
+                       docks=dict(renamed(self.docks(i).items(), words)))
 
 
 def docks(dataset, e, t):
@@ -189,7 +189,7 @@ def docks(dataset, e, t):
 def in_sight(dataset, e, t):
     """{slot: [(label, box)]} of all that hands may go to and all furniture, camera by camera.
 
-    In a picture without furniture of its own column (wrists) there is none.
+    Pictures of hands have no furniture boxed, nor have those of datasets without that column.
     """
     seen = {slot: objects(dataset.column(e, column)[t]) for slot, _, column in views(dataset)}
     if "furniture" in dataset.features:
@@ -197,7 +197,7 @@ def in_sight(dataset, e, t):
     return seen
 
 
-def called(seen, words):
+def renamed(seen, words):
     """[(label, ...)] with other words (label -> word) for some of the labels."""
     return [(words.get(label, label), about) for label, about in seen]
 
