@@ -30,6 +30,7 @@ class VisionConfig:
     act: str | None = "gelu_tanh"  # PaliGemma's SigLIP; timm's default is the exact GELU
     stem: tuple | None = None  # widths of convolutions that halve the picture, up to the patches
     stem_blocks: int = 0  # residual blocks behind each of them but the first
+    stem_pool: bool = False  # the last of them halves by the largest of four, not every other
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,11 @@ def tiny() -> Config:
 
 
 def homes() -> Config:
-    """3.4 M parameters for the homes: patches of 8 pixels behind convolutions, three cameras."""
+    """3.0 M parameters for the homes: patches of 8 pixels behind convolutions, three cameras."""
     sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=64)
     return Config(
-        vision=VisionConfig(image_size=64, patch=8, width=128, depth=2, heads=4, mlp=512,
-                            stem=(32, 64, 128), stem_blocks=1),
+        vision=VisionConfig(image_size=64, patch=8, width=128, depth=0, heads=4, mlp=512,
+                            stem=(32, 64, 128), stem_blocks=1, stem_pool=True),
         vlm=TransformerConfig(width=128, mlp=512, **sizes),
         expert=TransformerConfig(width=96, mlp=384, **sizes),
         vocabulary=Vocabulary(text=2048, actions=1024, locations=64),

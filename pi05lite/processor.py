@@ -105,6 +105,21 @@ class Processor:
                                box_bins(box, count))
                         break
 
+    def shown(self, example, target):
+        """Yield (place of a box's last token, camera, bins) for each box of the answer and camera
+        that shows what the box's label, which comes next, names; target: of the sequence."""
+        if not example.shown or not example.objects:
+            return
+        place, count = target.index(True) - 1, self.config.vocabulary.locations
+        for k, (label, _) in enumerate(example.objects):
+            so_far = encode_boxes(example.objects[:k + 1], self.text, self.config.vocabulary)
+            last = place + len(so_far) - len(self.text.encode(f" {label.strip()}"))
+            for slot, seen in example.shown.items():
+                for name, other in seen:
+                    if name == label:
+                        yield last, self.config.cameras.index(slot), box_bins(other, count)
+                        break
+
     def normal_actions(self, example):
         """The chunk (H, A') in [-1, 1]."""
         return self.robot(example.robot).to_model(example.actions, example.state)
@@ -192,6 +207,9 @@ class Processor:
                 places[b, place, camera] = torch.from_numpy(box)
                 if name in example.docks:
                     docks[b, place] = torch.from_numpy(example.docks[name])
+            for place, camera, bins in self.shown(example, s.target):
+                if place < n:
+                    places[b, place, camera] = torch.from_numpy(bins)
             if example.actions is not None:
                 size = example.actions.shape[1]
                 actions[b, :, :size] = torch.as_tensor(self.normal_actions(example))

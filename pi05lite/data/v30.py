@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +25,18 @@ def vector_column(values):
 
 
 def picture_column(frames):
-    """Frames uint8 (T, h, w, 3) as an arrow column of PNG files."""
-    cells = []
-    for t, frame in enumerate(frames):
-        buffer = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(frame)).save(buffer, "PNG")
-        cells.append({"bytes": buffer.getvalue(), "path": f"frame-{t:06d}.png"})
+    """Frames uint8 (T, h, w, 3) as an arrow column of PNG files, packed on all cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow packs without Python's lock
+        files = pool.map(png, frames)
+        cells = [{"bytes": file, "path": f"frame-{t:06d}.png"} for t, file in enumerate(files)]
     return pa.array(cells, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+
+
+def png(frame):
+    """A frame uint8 (h, w, 3) as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(frame)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def vector_stats(values):

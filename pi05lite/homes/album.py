@@ -22,7 +22,8 @@ class Album:
                     frames, *(texts[k] for k in ("question", "answer", "boxes", "things"))):
                 found = objects(boxes) or None
                 example = Example(name, "words", question, {slot: picture}, answer=answer or None,
-                                  objects=found, named={slot: found or []})
+                                  objects=found, named={slot: found or []},
+                                  shown={slot: found or []})
                 self.rows.append((example, picture, objects(things)))
 
     def __len__(self):

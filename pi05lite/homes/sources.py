@@ -66,14 +66,18 @@ class HomeSource(RobotSource):
         """The example at frame t of episode e."""
         example = super().example(e, t)
         about, words = objects(self.dataset.column(e, "boxes")[t]), furniture_in(example.text)
+        everywhere = in_sight(self.dataset, e, t)
         example.named = {slot: said(example.text, renamed(seen, words))
-                         for slot, seen in in_sight(self.dataset, e, t).items()}
+                         for slot, seen in everywhere.items()}
         example.way = self.way(e, t)
         example.docks = dict(renamed(docks(self.dataset, e, t).items(), words))
         if self.level == "low":
             example.named["base"] = renamed(about, words)
         elif self.boxes:
+            labels = [label for label, _ in about]
             example.objects = about
+            example.shown = {slot: [s for s in seen if s[0] in labels]
+                             for slot, seen in everywhere.items()} | {"base": about}
         return example
 
     def way(self, e, t):
@@ -128,17 +132,20 @@ class WordsSource:
         found = objects(self.dataset.column(e, "boxes")[t]) or None
         return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
                        {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
-                       answer=answer, objects=found, named={self.slot: found or []})
+                       answer=answer, objects=found, named={self.slot: found or []},
+                       shown={self.slot: found or []})
 
 
 class ThingsSource:
     """Frames of a dataset with questions where things are, as seen by one of its cameras.
 
     Boxes in robot pictures tie words to places in the very pictures that actions start from. Each
-    picture comes `variants` times, each time with one to three other things to find.
+    picture comes `variants` times, each time with one to three other things to find, and in half
+    of them with none: all that is there is to be said, the nearest `most` of it and each after its
+    box. To find what is named is one thing, to name what is found another.
     """
 
-    variants = 4
+    variants, most, all = 4, 5, "detect all"
 
     def __init__(self, dataset, name=None):
         self.dataset, self.name = dataset, name or f"{dataset.name}/things"
@@ -165,12 +172,16 @@ class ThingsSource:
         picture, seen = self.seen(i)
         slot = self.views[self.frames[i // self.variants][0]][0]
         draw = np.random.default_rng(i)
+        if i % 2:  # what is lower in a picture is nearer
+            asked = sorted(seen, key=lambda thing: -thing[1][2])[:self.most]
+            return Example(self.name, "words", self.all, {slot: picture}, objects=asked,
+                           shown={slot: asked})
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         words = other_words([name for name, _ in asked], draw)
         asked = sorted(renamed(asked, words))
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {slot: picture}, objects=asked, named={slot: asked},
+                       {slot: picture}, objects=asked, named={slot: asked}, shown={slot: asked},
                        docks=dict(renamed(self.docks(i).items(), words)))
 
 

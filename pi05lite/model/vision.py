@@ -22,7 +22,7 @@ class VisionTower(nn.Module):
         if c.name.startswith("vit"):
             sizes["img_size"] = c.image_size
         if c.stem is not None:
-            sizes["embed_layer"] = partial(Stem, c.stem, c.stem_blocks)
+            sizes["embed_layer"] = partial(Stem, c.stem, c.stem_blocks, c.stem_pool)
         # The head of a timm classifier is not used: no classes, no pooling.
         self.tower = linear.use_in(
             timm.create_model(c.name, pretrained=c.pretrained, num_classes=0, **sizes))
@@ -54,7 +54,7 @@ class Stem(nn.Module):
     patch is found by the blocks (data/results/homes_log.md), not by the convolutions alone.
     """
 
-    def __init__(self, widths, blocks, img_size, patch_size, in_chans=3, embed_dim=768, **_):
+    def __init__(self, widths, blocks, pool, img_size, patch_size, in_chans=3, embed_dim=768, **_):
         super().__init__()
         if 2 ** len(widths) != patch_size:
             raise ConfigError(say("vision.stem", f"as many widths as it takes halvings to "
@@ -62,8 +62,10 @@ class Stem(nn.Module):
         self.patch_size, self.grid_size = (patch_size,) * 2, (img_size // patch_size,) * 2
         self.num_patches = self.grid_size[0] ** 2
         layers = []
-        for before, after in zip((in_chans, *widths), widths):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(1, after), nn.GELU()]
+        for i, (before, after) in enumerate(zip((in_chans, *widths), widths)):
+            largest = pool and i == len(widths) - 1
+            layers += [nn.Conv2d(before, after, 3, 1 if largest else 2, 1),
+                       nn.GroupNorm(1, after), nn.GELU(), *[nn.MaxPool2d(2)] * largest]
             if before != in_chans:  # at full width the first ones would cost most and see least
                 layers += [Block(after) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))

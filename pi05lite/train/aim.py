@@ -25,7 +25,7 @@ def queries_of(model, batch):
     A hook, since the model has no other use for queries once it has attended.
     """
     attention, notes = model.vlm.layers[LAYER].attention, {}
-    row, place, camera = names(batch).nonzero().unbind(1)
+    row, place, camera = looks(batch).nonzero().unbind(1)
 
     def hear(_, inputs):
         x, _, turn = inputs[:3]
@@ -43,12 +43,14 @@ def queries_of(model, batch):
 
 def aim_error(model, batch, prefix, q):
     """Cross-entropy (M,) of a head's weight on the patches of each named thing; q (M, K)."""
-    here = names(batch)
-    row, _, camera = here.nonzero().unbind(1)
+    here = looks(batch)
+    row, place, camera = here.nonzero().unbind(1)
     shared = model.config.vlm.heads // model.config.vlm.kv_heads  # heads that read one key head
     keys = prefix.cache[LAYER][0][row, head_of(camera, model) // shared]  # (M, T, K)
     logits = (keys @ q[:, :, None])[..., 0].float() * q.shape[1]**-0.5  # (M, T)
-    seen = (prefix.valid & (prefix.kinds == Kind.PROMPT))[row]
+    own = prefix.kinds.shape[1] - batch.tokens.shape[1] + place  # text stands behind the pictures
+    before = torch.arange(prefix.kinds.shape[1], device=q.device) <= own[:, None]
+    seen = prefix.valid[row] & ((prefix.kinds[row] == Kind.PROMPT) | before)
     weights = logits.masked_fill(~seen, float("-inf")).log_softmax(-1)
     patches = model.vision.tokens_per_image(model.config.vision.image_size)
     shown = patches_shown(batch.places[here], patches, model.config.vocabulary.locations)
@@ -57,9 +59,18 @@ def aim_error(model, batch, prefix, q):
     return -weights.gather(1, of_camera).masked_fill(~shown, float("-inf")).logsumexp(-1)
 
 
-def names(batch):
-    """(B, L, C) bool: the last tokens of names whose thing a camera shows."""
+def looks(batch):
+    """(B, L, C) bool: the tokens that have something to look at in the picture of a camera.
+
+    In prompts the last ones of names, in answers the last ones of boxes: what says a thing's name
+    next looks at the thing.
+    """
     return (batch.places >= 0).all(-1) & batch.image_mask[:, None]
+
+
+def names(batch):
+    """(B, L, C) bool: the last tokens of names in a prompt whose thing a camera shows."""
+    return looks(batch) & (batch.kinds == Kind.PROMPT)[..., None]
 
 
 def head_of(camera, model):

@@ -25,7 +25,7 @@ from pi05lite.policy import Policy, load
 from pi05lite.train import homes, recipe
 from pi05lite.train.averaging import MovingAverage
 from pi05lite.train.checkpoint import checkpoints
-from pi05lite.train.fit import fit
+from pi05lite.train.fit import fit, quickest_precision
 from pi05lite.train.look import look
 from pi05lite.train.point import point
 from pi05lite.train.read import read
@@ -36,7 +36,7 @@ LOOKED_AT = {"WD": 0.5, "MM": 0.25, "HL": 0.15, "ME": 0.1}
 def pretrain(data, out, steps=None, config=None, reweight=False, **options):
     """Words and pictures, then pre-training on all sources; returns the Policy.
 
-    steps: of (looking, pre-training), None: the recipes' own; a third as many of reading follow
+    steps: of (looking, pre-training), None: the recipes' own; a tenth as many of reading follow
     those of looking, and as many of pointing. options go to `fit`.
     """
     config = config or configs.homes()
@@ -83,18 +83,6 @@ def run(model, setup, r, out, options, evaluate_every=0):
     return fit(model, setup.processor, setup.mixture, r, out, callbacks=extra, **options)
 
 
-def quickest_precision():
-    """bfloat16 where the processor computes in it, else float32: losses agree to three digits.
-
-    A processor without it imitates it: a convolution took 25 times as long as in float32.
-    """
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "32-true"
-    asked = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16",
-                                                                            "amx_tile"))
-    return "bf16-mixed" if any(has and has() for has in asked) else "32-true"
-
-
 def start(setup, data, folder, r, shares=None, elsewhere=None):
     """A new model that knows what its pictures show, and what the prompts of robots say and name.
 
@@ -106,7 +94,7 @@ def start(setup, data, folder, r, shares=None, elsewhere=None):
     torch.manual_seed(r.seed)
     c, text = setup.config, setup.processor.text
     model = Pi05(c)
-    reading, pointing = (make(max(1, r.steps // 3)) for make in
+    reading, pointing = (make(max(1, r.steps // 10)) for make in
                          (recipe.home_read, recipe.home_point))
     kept, about = folder / "model.safetensors", {"config": c.to_json(), "recipe": vars(r),
                                                  "reading": vars(reading),

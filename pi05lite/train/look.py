@@ -13,7 +13,6 @@ are not learned; where each thing does, large ones are not.
 
 from functools import partial
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,21 +22,21 @@ from torch.utils.data import IterableDataset
 from pi05lite.data.images import to_float
 from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
+from pi05lite.train.brief import Stage, brief
 from pi05lite.train.draws import Draws
-from pi05lite.train.fit import brief
-from pi05lite.train.module import optimizer_of, sides_loss
+from pi05lite.train.module import sides_loss
 from pi05lite.train.tell import FORMS, WAY, errors, near, size_and_middle, waves
 
 NUMBERS = 4  # of a box: middle and size, both down and along
 HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
 
 
-class Looking(pl.LightningModule):
+class Looking(Stage):
     """Trains the tower and the embeddings of a Pi05 on batches of `Views`."""
 
     def __init__(self, model, recipe):
-        super().__init__()
-        self.vision, self.embedding, self.recipe = model.vision, model.embedding, recipe
+        super().__init__(recipe)
+        self.vision, self.embedding = model.vision, model.embedding
         self.scale = nn.Parameter(torch.tensor(2.3))  # log of SigLIP's temperature
         self.bias = nn.Parameter(torch.tensor(-4.0))
         self.locations = slice(*model.config.vocabulary.span("location"))
@@ -49,7 +48,7 @@ class Looking(pl.LightningModule):
         real = torch.arange(ids.shape[1], device=ids.device) < count[:, None]  # (K, n)
         names = (self.embedding(ids) * real[..., None]).sum(1) / count[:, None]  # (K, D)
         names, patches = F.normalize(names, dim=-1), F.normalize(patches, dim=-1)
-        return patches @ names.T * self.scale.exp() + self.bias
+        return (patches @ names.T).float() * self.scale.exp() + self.bias
 
     def name_loss(self, logits, where, share):
         """Sigmoid loss of patches and names, per patch that has one; where and share (B, P, K)."""
@@ -82,17 +81,13 @@ class Looking(pl.LightningModule):
         step, r = self.trainer.global_step, self.recipe
         draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
         images = augment(images[:, None], ("base",), draws, moved=r.move)[:, 0]
-        patches = self.vision(images)
+        patches = self.vision(images).float()
         share = shares(where)
         name = self.name_loss(self.logits(patches, ids, count), where, share)
         box = self.box_loss(patches, boxes, share.sum(-1))
         way = self.way_loss(patches, ways, share.sum(-1))
         self.log_dict({"names": name, "boxes": box, "ways": way}, prog_bar=True)
         return name + box + way
-
-    def configure_optimizers(self):
-        """The recipe's."""
-        return optimizer_of(self, self.recipe)
 
 
 def shares(where):
@@ -173,7 +168,7 @@ def look(model, text, mixture, recipe, out, progress=True, resume=False):
     views = partial(Views, mixture, text, patches, c.vocabulary.locations, recipe.batch_size,
                     recipe.steps)
     model.train()
-    brief(Looking(model, recipe), views, recipe, out, progress, c if resume else None)
+    brief(Looking(model, recipe), views, out, progress, c if resume else None)
 
 
 @torch.no_grad()

@@ -9,26 +9,24 @@ and beside the state that they have in real prompts.
 from dataclasses import replace
 from functools import partial
 
-import lightning.pytorch as pl
 import numpy as np
 from torch import nn
 from torch.utils.data import IterableDataset
 
 from pi05lite.train.aim import aim_error, queries_of
 from pi05lite.train.augment import augment
+from pi05lite.train.brief import Stage, brief
 from pi05lite.train.draws import Draws
-from pi05lite.train.fit import brief
-from pi05lite.train.module import optimizer_of
 from pi05lite.train.tell import check_room, dock_errors, end_errors, tell_error
 
 
-class Pointing(pl.LightningModule):
+class Pointing(Stage):
     """Trains the tower, the embeddings and the VLM of a Pi05 on prompts that name what is seen."""
 
     def __init__(self, model, recipe):
-        super().__init__()
+        super().__init__(recipe)
         check_room(model.config)
-        self.whole, self.recipe = [model], recipe  # in a list: not all of it is trained
+        self.whole = [model]  # in a list: not all of it is trained
         self.parts = nn.ModuleList([model.vision, model.embedding, model.vlm])
 
     def training_step(self, batch, batch_idx):
@@ -49,10 +47,6 @@ class Pointing(pl.LightningModule):
                   for name, parts in found.items()}
         self.log_dict(losses, prog_bar=True)
         return sum(losses.values())
-
-    def configure_optimizers(self):
-        """The recipe's."""
-        return optimizer_of(self.parts, self.recipe)
 
 
 class Pointed(IterableDataset):
@@ -81,5 +75,5 @@ def point(model, processor, mixture, recipe, out, progress=True, resume=False):
     mixture: of NamesSources; resume: keep checkpoints in `out` too, and go on from the newest.
     """
     model.train()
-    brief(Pointing(model, recipe), partial(Pointed, processor, mixture, recipe), recipe, out,
-          progress, model.config if resume else None)
+    brief(Pointing(model, recipe), partial(Pointed, processor, mixture, recipe), out, progress,
+          model.config if resume else None)

@@ -7,24 +7,22 @@ without pictures, with states made up at random, at a small part of what a step 
 
 from functools import partial
 
-import lightning.pytorch as pl
 import numpy as np
 from torch import nn
 from torch.utils.data import IterableDataset
 
 from pi05lite.data.examples import Example
-from pi05lite.train.fit import brief
-from pi05lite.train.module import optimizer_of
+from pi05lite.train.brief import Stage, brief
 from pi05lite.train.tell import check_room, end_errors
 
 
-class Reading(pl.LightningModule):
+class Reading(Stage):
     """Trains the embeddings and the VLM of a Pi05 on prompts without pictures."""
 
     def __init__(self, model, recipe):
-        super().__init__()
+        super().__init__(recipe)
         check_room(model.config)
-        self.whole, self.recipe = [model], recipe  # in a list: not all of it is trained
+        self.whole = [model]  # in a list: not all of it is trained
         self.parts = nn.ModuleList([model.embedding, model.vlm])
 
     def training_step(self, batch, batch_idx):
@@ -33,10 +31,6 @@ class Reading(pl.LightningModule):
         loss = error.mean() / batch.state.shape[1]
         self.log("state", loss, prog_bar=True)
         return loss
-
-    def configure_optimizers(self):
-        """The recipe's."""
-        return optimizer_of(self.parts, self.recipe)
 
 
 class Prompts(IterableDataset):
@@ -72,5 +66,5 @@ def read(model, processor, texts, recipe, out, progress=True, resume=False):
     on from the newest.
     """
     model.train()
-    brief(Reading(model, recipe), partial(Prompts, processor, texts, recipe), recipe, out, progress,
+    brief(Reading(model, recipe), partial(Prompts, processor, texts, recipe), out, progress,
           model.config if resume else None)

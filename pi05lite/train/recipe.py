@@ -56,7 +56,7 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
                   blur=0.05, alpha=10.0, flow_draws=4, new_expert=True)
 
 
-def home_look(steps=4000, batch_size=48, learning_rate=2e-3):
+def home_look(steps=10_000, batch_size=48, learning_rate=2e-3):
     """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
 
     13 minutes on two CPU cores without bfloat16.

@@ -30,11 +30,12 @@ from pi05lite.model.batch import Batch
 from pi05lite.model.pi05 import Pi05
 from pi05lite.model.vision import Block, Stem
 from pi05lite.policy import load
+from pi05lite.tokens.boxes import box_bins, encode_box
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.state import state_bins
 from pi05lite.tokens.text import TextTokenizer
 from pi05lite.train import command, homes, recipe
-from pi05lite.train.aim import LAYER, aim_error, names, patches_shown, queries_of
+from pi05lite.train.aim import LAYER, aim_error, looks, names, patches_shown, queries_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
 from pi05lite.train.listen import EARS, listen_error, listening
@@ -140,6 +141,12 @@ def test_questions_about_robot_pictures_ask_for_what_is_in_sight(data, tmp_path)
     source, slots = ThingsSource(open_home_data(data, "MM", 32, cache=tmp_path)), set()
     for i in range(0, len(source), 29):
         example, (picture, seen) = source[i], source.seen(i)
+        if i % 2:
+            lower = [box[2] for _, box in example.objects]
+            assert example.text == "detect all" and set(example.objects) <= set(seen)
+            assert len(lower) == min(5, len(seen)) and lower == sorted(lower, reverse=True)
+            assert lower[-1] >= max((b[2] for n, b in set(seen) - set(example.objects)), default=0)
+            continue
         asked = {(USUAL.get(name, name), box) for name, box in example.objects}
         assert asked <= set(seen) and 1 <= len(asked) == len(example.objects) <= 3
         assert example.text == "detect " + " ; ".join(name for name, _ in example.objects)
@@ -175,7 +182,7 @@ def test_names_in_a_prompt_carry_the_box_of_what_they_name(setup):
         examples = [source[i] for i in range(0, len(source), -(-len(source) // 24))]
         batch = p.collate(examples)
         for row, example in enumerate(examples):
-            marked = (batch.places[row] >= 0).all(-1).nonzero().tolist()
+            marked = names(batch)[row].nonzero().tolist()
             assert len(marked) <= sum(map(len, example.named.values()))
             for place, camera in marked:
                 slot = setup.config.cameras[camera]
@@ -193,6 +200,37 @@ def test_names_in_a_prompt_carry_the_box_of_what_they_name(setup):
         asked += bool(said)
         assert all(f" {name} " in f" {example.text} " for name in said) and example.way is not None
     assert asked > 2, [example.text, example.named]
+
+
+def test_what_says_a_label_next_is_shown_where_its_thing_is(setup):
+    by_name, found = {s.name: s for s in setup.mixture.sources}, 0
+    p, v = setup.processor, setup.config.vocabulary
+    for part in ("HL/high", "MM/things", "WD"):
+        source = by_name[part]
+        examples = [source[i] for i in range(0, len(source), -(-len(source) // 24))]
+        batch = p.collate(examples)
+        answers = looks(batch) & ~names(batch)
+        for row, example in enumerate(examples):
+            assert answers[row].any() or not example.objects
+            for place, camera in answers[row].nonzero().tolist():
+                said = batch.tokens[row, place - 3:place + 1]
+                ids = batch.tokens[row, place + 1:].tolist()
+                label, box = next((name, b) for name, b in example.objects
+                                  if encode_box(b, v) == said.tolist()
+                                  and p.text.encode(f" {name}") == ids[:len(p.text.encode(
+                                      f" {name}"))])
+                slot = setup.config.cameras[camera]
+                assert batch.kinds[row, place] == Kind.TEXT
+                assert batch.places[row, place, camera].tolist() in [
+                    box_bins(b, v.locations).tolist() for n, b in example.shown[slot] if n == label]
+                if slot == "base" or part != "HL/high":
+                    assert batch.places[row, place, camera].tolist() == \
+                        box_bins(box, v.locations).tolist()
+                found += 1
+    assert found > 40
+    high = by_name["HL/high"]
+    assert any(len(high[i].shown) > 1 and any(high[i].shown[s] for s in high[i].shown
+                                              if s != "base") for i in range(0, len(high), 7))
 
 
 def test_one_token_can_tell_four_sides():
@@ -349,8 +387,11 @@ def test_small_things_weigh_in_the_losses_of_looking():
 
 def test_blocks_of_a_stem_see_beyond_a_convolution():
     torch.manual_seed(0)
-    plain, blocks = (Stem((4, 8, 8), n, img_size=32, patch_size=8, embed_dim=6) for n in (0, 1))
+    plain, blocks, pooled = (Stem((4, 8, 8), n, pool, img_size=32, patch_size=8, embed_dim=6)
+                             for n, pool in ((0, False), (1, False), (0, True)))
     assert sum(isinstance(layer, Block) for layer in blocks.layers) == 2
+
+    assert [type(layer).__name__ for layer in pooled.layers].count("MaxPool2d") == 1
 
     def reach(stem):
         """How many pixels of a row one patch depends on."""
@@ -362,6 +403,8 @@ def test_blocks_of_a_stem_see_beyond_a_convolution():
         return int((images.grad.abs().sum((0, 1, 2)) > 0).sum())
 
     assert reach(plain) == 15 < reach(blocks)
+    pictures = torch.randn(2, 3, 32, 32)
+    assert pooled(pictures).shape == plain(pictures).shape == (2, 16, 6)
 
 
 def test_numbers_start_in_order():
@@ -451,7 +494,7 @@ def test_the_aim_is_the_weight_that_the_head_really_gives(setup):
         error = aim_error(model, part, prefix, notes["q"])
         pictures = prefix.hidden.shape[1] - part.tokens.shape[1]
         there = part.image_mask[0].nonzero()[:, 0].tolist()
-        for k, (row, place, camera) in enumerate(names(part).nonzero().tolist()):
+        for k, (row, place, camera) in enumerate(looks(part).nonzero().tolist()):
             weights = record[LAYER]["attention"][row, camera, pictures + place]  # (T,)
             shown = patches_shown(part.places[row, place, camera][None], 16, 64)[0]
             first = 16 * there.index(camera)
