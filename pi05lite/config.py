@@ -30,7 +30,7 @@ class VisionConfig:
     act: str | None = "gelu_tanh"  # PaliGemma's SigLIP; timm's default is the exact GELU
     stem: tuple | None = None  # widths of convolutions that halve the picture, up to the patches
     stem_blocks: int = 0  # residual blocks behind each of them but the first
-    stem_pool: bool = False  # the last of them halves by the largest of four, not every other
+    stem_pool: int = 0  # how many, from the last, halve by the largest of four, not every other
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def homes() -> Config:
     sizes = dict(depth=4, heads=4, kv_heads=1, head_dim=64)
     return Config(
         vision=VisionConfig(image_size=64, patch=8, width=128, depth=0, heads=4, mlp=512,
-                            stem=(32, 64, 128), stem_blocks=1, stem_pool=True),
+                            stem=(32, 64, 128), stem_blocks=1, stem_pool=3),
         vlm=TransformerConfig(width=128, mlp=512, **sizes),
         expert=TransformerConfig(width=96, mlp=384, **sizes),
         vocabulary=Vocabulary(text=2048, actions=1024, locations=64),

@@ -108,17 +108,33 @@ class Processor:
     def shown(self, example, target):
         """Yield (place of a box's last token, camera, bins) for each box of the answer and camera
         that shows what the box's label, which comes next, names; target: of the sequence."""
-        if not example.shown or not example.objects:
+        if not example.seen or not example.objects:
             return
         place, count = target.index(True) - 1, self.config.vocabulary.locations
         for k, (label, _) in enumerate(example.objects):
             so_far = encode_boxes(example.objects[:k + 1], self.text, self.config.vocabulary)
             last = place + len(so_far) - len(self.text.encode(f" {label.strip()}"))
-            for slot, seen in example.shown.items():
+            for slot, seen in example.seen.items():
                 for name, other in seen:
                     if name == label:
                         yield last, self.config.cameras.index(slot), box_bins(other, count)
                         break
+
+    def things(self, examples):
+        """Ids of names (B, C, M, n) and boxes (B, C, M, 4) of what pictures show, 0 for no more."""
+        named = {name for e in examples for seen in (e.seen or {}).values() for name, _ in seen}
+        ids = {name: torch.tensor(self.text.encode(f" {name}")) for name in named}
+        most = max((len(seen) for e in examples for seen in (e.seen or {}).values()), default=0)
+        longest = max(map(len, ids.values()), default=1)
+        shape = len(examples), len(self.config.cameras), most
+        things, boxes = torch.zeros(*shape, longest, dtype=torch.long), torch.zeros(*shape, 4)
+        for b, example in enumerate(examples):
+            for slot, seen in (example.seen or {}).items():
+                c = self.config.cameras.index(slot)
+                for m, (name, box) in enumerate(seen):
+                    things[b, c, m, :len(ids[name])] = ids[name]
+                    boxes[b, c, m] = torch.tensor(box)
+        return things, boxes
 
     def normal_actions(self, example):
         """The chunk (H, A') in [-1, 1]."""
@@ -218,10 +234,11 @@ class Processor:
                 state[b, :len(example.state)] = torch.as_tensor(self.normal_state(example))
             if example.way is not None:
                 way[b] = torch.as_tensor(example.way)
+        things, boxes = self.things(examples)
         source = [self.sources.index(e.source) if e.source in self.sources else -1
                   for e in examples]
         return Batch(images, image_mask, tokens, kinds, valid, target, actions, action_mask,
-                     torch.tensor(source), state, places, way, docks)
+                     torch.tensor(source), state, places, way, docks, things, boxes)
 
     # ---- tensors back to the world ---------------------------------------------------------
 

@@ -24,7 +24,9 @@ class Example:
     objects: list | None = None  # [(label, (y0, x0, y1, x1))] in [0, 1], said before the answer
     # Camera slot -> [(label, box)] of what is seen there: where the words of the prompt point to.
     named: dict = field(default_factory=dict)
-    shown: dict = field(default_factory=dict)  # the same for the labels of objects, in the answer
+    # ... and of all that is known to be in a picture: what patches show, and where to look before
+    # a label of objects is said. None: nothing is known.
+    seen: dict | None = None
     way: np.ndarray | None = None  # (3,) m, m, rad: ahead, left and turn to where the subtask ends
     docks: dict = field(default_factory=dict)  # name of furniture -> (3,), the way to before it
     actions: np.ndarray | None = None  # (H, A) in the robot's own units

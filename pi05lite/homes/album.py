@@ -23,7 +23,7 @@ class Album:
                 found = objects(boxes) or None
                 example = Example(name, "words", question, {slot: picture}, answer=answer or None,
                                   objects=found, named={slot: found or []},
-                                  shown={slot: found or []})
+                                  seen={slot: objects(things)})
                 self.rows.append((example, picture, objects(things)))
 
     def __len__(self):

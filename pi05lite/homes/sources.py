@@ -71,13 +71,12 @@ class HomeSource(RobotSource):
                          for slot, seen in everywhere.items()}
         example.way = self.way(e, t)
         example.docks = dict(renamed(docks(self.dataset, e, t).items(), words))
+        example.seen = everywhere
         if self.level == "low":
             example.named["base"] = renamed(about, words)
         elif self.boxes:
-            labels = [label for label, _ in about]
             example.objects = about
-            example.shown = {slot: [s for s in seen if s[0] in labels]
-                             for slot, seen in everywhere.items()} | {"base": about}
+            example.seen["base"] = about + [s for s in everywhere["base"] if s not in about]
         return example
 
     def way(self, e, t):
@@ -114,6 +113,7 @@ class NamesSource(HomeSource):
                  for slot, shown in seen.items()}
         return Example(self.name, "low", " ; ".join(words.get(name, name) for name in asked),
                        self.images(e, t), self.robot.name, self.states[e][t], named=named,
+                       seen={slot: renamed(shown, words) for slot, shown in seen.items()},
                        docks=dict(renamed(docks(self.dataset, e, t).items(), words)))
 
 
@@ -133,7 +133,7 @@ class WordsSource:
         return Example(self.name, "words", str(self.dataset.column(e, "question")[t]),
                        {self.slot: self.dataset.image(e, t, self.dataset.cameras[0])},
                        answer=answer, objects=found, named={self.slot: found or []},
-                       shown={self.slot: found or []})
+                       seen={self.slot: objects(self.dataset.column(e, "things")[t])})
 
 
 class ThingsSource:
@@ -175,13 +175,14 @@ class ThingsSource:
         if i % 2:  # what is lower in a picture is nearer
             asked = sorted(seen, key=lambda thing: -thing[1][2])[:self.most]
             return Example(self.name, "words", self.all, {slot: picture}, objects=asked,
-                           shown={slot: asked})
+                           seen={slot: seen})
         count = min(len(seen), int(draw.choice((1, 1, 2, 3))))
         asked = sorted(seen[k] for k in draw.permutation(len(seen))[:count])
         words = other_words([name for name, _ in asked], draw)
         asked = sorted(renamed(asked, words))
         return Example(self.name, "words", "detect " + " ; ".join(name for name, _ in asked),
-                       {slot: picture}, objects=asked, named={slot: asked}, shown={slot: asked},
+                       {slot: picture}, objects=asked, named={slot: asked},
+                       seen={slot: renamed(seen, words)},
                        docks=dict(renamed(self.docks(i).items(), words)))
 
 

@@ -9,6 +9,7 @@ from pi05lite.tokens.kind import Kind
 
 # What a Batch has for each token of the text.
 OF_TEXT = ("tokens", "kinds", "valid", "target", "places", "docks")
+OF_PICTURES = ("images", "things", "boxes")  # ... and of each picture, beside whether it is there
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Batch:
     places: torch.Tensor | None = None  # (B, L, C, 4) bins of boxes of what a token names, or -1
     way: torch.Tensor | None = None  # (B, 3) m, m, rad to where the base will stand, NaN = unknown
     docks: torch.Tensor | None = None  # (B, L, 3) the same, to before furniture that a token names
+    things: torch.Tensor | None = None  # (B, C, M, n) ids of names of what a picture shows, or 0
+    boxes: torch.Tensor | None = None  # (B, C, M, 4) their boxes as shares of the picture
 
     def __len__(self):
         return self.tokens.shape[0]

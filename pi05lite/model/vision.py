@@ -63,7 +63,7 @@ class Stem(nn.Module):
         self.num_patches = self.grid_size[0] ** 2
         layers = []
         for i, (before, after) in enumerate(zip((in_chans, *widths), widths)):
-            largest = pool and i == len(widths) - 1
+            largest = i >= len(widths) - pool
             layers += [nn.Conv2d(before, after, 3, 1 if largest else 2, 1),
                        nn.GroupNorm(1, after), nn.GELU(), *[nn.MaxPool2d(2)] * largest]
             if before != in_chans:  # at full width the first ones would cost most and see least
@@ -72,6 +72,8 @@ class Stem(nn.Module):
 
     def forward(self, images):
         """images (B, 3, px, px) -> (B, P, width)."""
+        # A pixel's numbers beside each other: a step of the tower took two thirds of its time.
+        images = images.contiguous(memory_format=torch.channels_last)
         return self.layers(images).flatten(2).transpose(1, 2)
 
 

@@ -30,8 +30,8 @@ from pi05lite.train.setup import Setup
 # that name them and ask for no action.
 PRETRAIN = {"MM/low": 0.06, "ME/low": 0.20, "CE/low": 0.12, "HL/high": 0.14, "MM/things": 0.12,
             "HL/things": 0.08, "ME/things": 0.06, "WD": 0.22}
-POSTTRAIN = {"MM/low": 0.52, "ME/low": 0.05, "HL/high": 0.16, "MM/high": 0.06, "VI/high": 0.03,
-             "MM/things": 0.06, "HL/things": 0.04, "MM/names": 0.05, "WD": 0.03}
+POSTTRAIN = {"MM/low": 0.48, "ME/low": 0.04, "HL/high": 0.16, "MM/high": 0.06, "VI/high": 0.03,
+             "MM/things": 0.08, "HL/things": 0.06, "MM/names": 0.05, "WD": 0.04}
 POINT = {"MM/names": 0.45, "HL/names": 0.25, "ME/names": 0.2, "CE/names": 0.1}
 EXPERT = {"MM/low": 1.0}
 SHARES = {"pretrain": PRETRAIN, "expert": EXPERT, "posttrain": POSTTRAIN, "settle": EXPERT}

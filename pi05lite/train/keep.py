@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from pi05lite.model.batch import OF_TEXT, Batch
+from pi05lite.model.batch import OF_PICTURES, OF_TEXT, Batch
 from pi05lite.model.masks import Layout
 from pi05lite.model.pi05 import Prefix
 
@@ -60,7 +60,7 @@ def rows_of(prefix, batch):
     for b in batch.action_mask.flatten(1).any(1).nonzero()[:, 0].tolist():
         length = int(batch.valid[b].sum())
         rest = {name: x[b, :length] if name in OF_TEXT else x[b]
-                for name, x in vars(batch).items() if x is not None and name != "images"}
+                for name, x in vars(batch).items() if x is not None and name not in OF_PICTURES}
         made.append(Row(tuple(batch.image_mask[b].tolist()), half[b, :images + length].clone(),
                         cache.dtype, layout[b, :images + length], rest))
     return made

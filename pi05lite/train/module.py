@@ -19,6 +19,7 @@ from pi05lite.errors import ConfigError, Pi05Error, say
 from pi05lite.tokens.kind import Kind
 from pi05lite.train.aim import aim_error, names, queries_of
 from pi05lite.train.augment import augment
+from pi05lite.train.call import call_error, patches_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.keep import Kept, rows_of
 from pi05lite.train.listen import listen_error, listening
@@ -68,6 +69,7 @@ class TrainingModule(pl.LightningModule):
         """How much a term counts in the loss; losses per source are only for the log."""
         r = self.recipe
         return {"text": 1.0, "tokens": 1.0, "flow": r.alpha, "named": r.named, "aim": r.aim,
+                "call": r.call,
                 **dict.fromkeys(("tell", "dock", "state", "way"), r.tell),
                 "listen": r.listen}.get(name, 0.0)
 
@@ -84,7 +86,8 @@ class TrainingModule(pl.LightningModule):
         """The terms of rows that go through the model together."""
         if self.recipe.expert_only:
             return self.flow_errors(*self.frozen(batch), draws)
-        with queries_of(self.model, batch) if self.recipe.aim > 0 else nullcontext() as notes:
+        with queries_of(self.model, batch) if self.recipe.aim > 0 else nullcontext() as notes, \
+                patches_of(self.model) as seen:
             prefix = self.prefix(batch, batch.tokens.shape[1])  # pictures say nothing
         loss, places = self.model.token_losses(prefix, batch)
         kinds = batch.kinds[places[:, 0], places[:, 1]]
@@ -96,6 +99,8 @@ class TrainingModule(pl.LightningModule):
         if self.recipe.aim > 0:
             error = aim_error(self.model, batch, prefix, notes["q"])
             out["aim"] = error.sum(), error.new_tensor(len(error))
+        if self.recipe.call > 0:
+            out["call"] = call_error(self.model, batch, seen.get("patches"))
         if self.recipe.tell > 0:
             errors = (tell_error(self.model, batch, prefix), dock_errors(batch, prefix),
                       *end_errors(batch, prefix))

@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 from pi05lite.train.aim import aim_error, queries_of
 from pi05lite.train.augment import augment
 from pi05lite.train.brief import Stage, brief
+from pi05lite.train.call import call_error, patches_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.tell import check_room, dock_errors, end_errors, tell_error
 
@@ -36,14 +37,15 @@ class Pointing(Stage):
         batch.images = augment(batch.images, model.config.cameras, draws, moved=r.move)
         found = {}
         for _, part in batch.parts():
-            with queries_of(model, part) as notes:
+            with queries_of(model, part) as notes, patches_of(model) as seen:
                 prefix = model.prefix(part, hidden=False)
             errors = {"aim": aim_error(model, part, prefix, notes["q"]),
                       "tell": tell_error(model, part, prefix),
                       "dock": dock_errors(part, prefix), "state": end_errors(part, prefix)[0]}
             for name, error in errors.items():
                 found.setdefault(name, []).append((error.sum(), len(error)))
-        losses = {name: sum(s for s, _ in parts) / max(1, sum(n for _, n in parts))
+            found.setdefault("call", []).append(call_error(model, part, seen.get("patches")))
+        losses = {name: sum(s for s, _ in parts) / max(1, float(sum(n for _, n in parts)))
                   for name, parts in found.items()}
         self.log_dict(losses, prog_bar=True)
         return sum(losses.values())

@@ -36,6 +36,7 @@ from pi05lite.tokens.state import state_bins
 from pi05lite.tokens.text import TextTokenizer
 from pi05lite.train import command, homes, recipe
 from pi05lite.train.aim import LAYER, aim_error, looks, names, patches_shown, queries_of
+from pi05lite.train.call import SCALE, call_error, patches_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.fit import history
 from pi05lite.train.listen import EARS, listen_error, listening
@@ -222,15 +223,15 @@ def test_what_says_a_label_next_is_shown_where_its_thing_is(setup):
                 slot = setup.config.cameras[camera]
                 assert batch.kinds[row, place] == Kind.TEXT
                 assert batch.places[row, place, camera].tolist() in [
-                    box_bins(b, v.locations).tolist() for n, b in example.shown[slot] if n == label]
+                    box_bins(b, v.locations).tolist() for n, b in example.seen[slot] if n == label]
                 if slot == "base" or part != "HL/high":
                     assert batch.places[row, place, camera].tolist() == \
                         box_bins(box, v.locations).tolist()
                 found += 1
     assert found > 40
     high = by_name["HL/high"]
-    assert any(len(high[i].shown) > 1 and any(high[i].shown[s] for s in high[i].shown
-                                              if s != "base") for i in range(0, len(high), 7))
+    assert {slot for i in range(0, len(high), 7) for slot, seen in high[i].seen.items() if seen} \
+        == set(setup.config.cameras)
 
 
 def test_one_token_can_tell_four_sides():
@@ -388,10 +389,10 @@ def test_small_things_weigh_in_the_losses_of_looking():
 def test_blocks_of_a_stem_see_beyond_a_convolution():
     torch.manual_seed(0)
     plain, blocks, pooled = (Stem((4, 8, 8), n, pool, img_size=32, patch_size=8, embed_dim=6)
-                             for n, pool in ((0, False), (1, False), (0, True)))
+                             for n, pool in ((0, 0), (1, 0), (0, 2)))
     assert sum(isinstance(layer, Block) for layer in blocks.layers) == 2
 
-    assert [type(layer).__name__ for layer in pooled.layers].count("MaxPool2d") == 1
+    assert [type(layer).__name__ for layer in pooled.layers].count("MaxPool2d") == 2
 
     def reach(stem):
         """How many pixels of a row one patch depends on."""
@@ -524,6 +525,48 @@ def learnt_alone(module, batch, name, steps=40):
         optimizer.step()
         values.append(losses[name].item())
     return values
+
+
+def test_patches_are_asked_for_the_names_of_what_they_show(setup):
+    """Written out picture by picture: of boxes over each other the smallest counts."""
+    torch.manual_seed(0)
+    model, several = Pi05(setup.config), 0
+    examples = [setup.mixture[i] for i in range(40)]
+    for rows, part in setup.processor.collate(examples).parts():
+        with patches_of(model) as notes:
+            model.prefix(part)
+        total, count = call_error(model, part, notes["patches"])
+        mine = [example for example, here in zip(examples, rows) if here]
+        slots = [slot for c, slot in enumerate(setup.config.cameras) if part.image_mask[0, c]]
+        pictures = [dict(e.seen or {}).get(slot, []) for e in mine for slot in slots]
+        words = model.embedding.weight.detach()
+        loss = weight = 0.0
+        for tokens, seen in zip(notes["patches"], pictures):
+            covering = [covered(box, 4) == 1 for _, box in seen]
+            sizes = [float((y1 - y0) * (x1 - x0))
+                     for y0, x0, y1, x1 in (torch.tensor(box) for _, box in seen)]
+            for k, (name, _) in enumerate(seen):
+                for p in np.flatnonzero(covering[k]):
+                    over = [size for size, there in zip(sizes, covering) if there[p]]
+                    several += len(over) > 1
+                    if sizes[k] > min(over):
+                        continue
+                    scores = SCALE * torch.cosine_similarity(tokens[p], words, dim=-1)
+                    share = 1 / covering[k].sum()**0.5
+                    ids = setup.processor.text.encode(f" {name}")
+                    loss -= share * float(scores.detach().log_softmax(0)[ids].mean())
+                    weight += share
+        assert float(count) == pytest.approx(weight, rel=1e-3, abs=1e-6)
+        assert float(total.detach()) == pytest.approx(loss, rel=1e-3, abs=1e-6)
+    assert several > 10
+
+
+def test_calling_teaches_patches_their_names(setup):
+    torch.manual_seed(0)
+    r = replace(HOME_PRETRAIN(steps=40), augment=False)
+    batch = setup.processor.collate([setup.mixture[i] for i in range(8)])
+    errors = learnt_alone(TrainingModule(Pi05(setup.config), r, []), batch, "call")
+    assert errors[-1] < 0.5 * errors[0]
 
 
 def test_aiming_teaches_the_head_where_to_look(setup):
