@@ -23,12 +23,13 @@ from pi05lite.data.images import to_float
 from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
 from pi05lite.train.brief import Stage, brief
+from pi05lite.train.call import HALF
 from pi05lite.train.draws import Draws
 from pi05lite.train.module import sides_loss
 from pi05lite.train.tell import FORMS, WAY, errors, near, size_and_middle, waves
 
 NUMBERS = 4  # of a box: middle and size, both down and along
-HALF, LITTLE = 0.4, 0.02  # share of a patch, or of a box, that makes it count, or be left out
+LITTLE = 0.02  # share of a patch, or of a box, above which it is left out, until it counts: HALF
 
 
 class Looking(Stage):

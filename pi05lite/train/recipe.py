@@ -87,7 +87,7 @@ def home_point(steps=1000, batch_size=16, learning_rate=1e-3):
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
     """Pre-training on five sources of the homes (see `pi05lite.train.homes`).
 
-    10.5 minutes on two CPU cores with bfloat16, a process on each (23 without).
+    10.5 minutes on two CPU cores with bfloat16, a process on each (23 without), before `call`.
     """
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, call=1.0, tell=1.0,
