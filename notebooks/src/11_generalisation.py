@@ -739,7 +739,7 @@ def pointed(model, album):
         for name, box in album.seen(i)[1]:
             word = model.embedding(torch.tensor(text.encode(f" {name}"))).mean(0)
             best = int((patches[i] @ word).argmax())
-            rows.append((i // EACH, is_new(name), covered(box, SIZE // 8)[best] != 0))
+            rows.append((i // EACH, is_new(name), covered([box], SIZE // 8)[0, best] != 0))
     return np.array(rows)
 
 
@@ -794,7 +794,7 @@ def table(what, name):
 
 
 boxes = [box for i in range(len(test)) for _, box in test.seen(i)[1]]
-blind = np.mean([covered(box, SIZE // 8) != 0 for box in boxes])
+blind = np.mean(covered(boxes, SIZE // 8) != 0)
 print(f"a patch at random: {blind:.0%}")
 for name in found:
     for what, label in {"known": "new homes, known kinds", "new": "new homes, new kinds",

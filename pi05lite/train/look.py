@@ -23,7 +23,7 @@ from pi05lite.data.images import to_float
 from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
 from pi05lite.train.brief import Stage, brief
-from pi05lite.train.call import HALF
+from pi05lite.train.call import HALF, covers
 from pi05lite.train.draws import Draws
 from pi05lite.train.module import sides_loss
 from pi05lite.train.tell import FORMS, WAY, errors, near, size_and_middle, waves
@@ -138,8 +138,8 @@ class Views(IterableDataset):
         ways = np.full((len(views), self.side**2, WAY), np.nan, np.float32)
         column = {name: k for k, name in enumerate(names)}
         for b, (_, seen, docks) in enumerate(views):
-            for name, box in seen:
-                here, k = covered(box, self.side), column[name]
+            for (name, box), here in zip(seen, covered([box for _, box in seen], self.side)):
+                k = column[name]
                 where[b, :, k] = np.where(here != 0, here, where[b, :, k])
                 boxes[b, here == 1] = box_bins(box, self.bins)
                 ways[b, here == 1] = docks.get(name, np.nan)
@@ -149,15 +149,10 @@ class Views(IterableDataset):
                 torch.from_numpy(boxes), torch.from_numpy(ways))
 
 
-def covered(box, side):
-    """Which patches (side * side,) a box covers: 1 mostly, -1 a little, 0 not."""
-    y0, x0, y1, x1 = box
-    low = np.arange(side) / side
-    down = np.clip(np.minimum(low + 1 / side, y1) - np.maximum(low, y0), 0, 1)
-    along = np.clip(np.minimum(low + 1 / side, x1) - np.maximum(low, x0), 0, 1)
-    shared = down[:, None] * along
-    share = np.maximum(shared * side**2, shared / max((y1 - y0) * (x1 - x0), 1e-6))
-    return np.where(share > HALF, 1.0, np.where(share > LITTLE, -1.0, 0.0)).ravel()
+def covered(boxes, side):
+    """Which patches boxes (n, 4) cover, (n, side * side): 1 mostly, -1 a little, 0 not."""
+    share = covers(torch.tensor(boxes, dtype=torch.float32).view(-1, 4), side).numpy()
+    return np.where(share > HALF, 1.0, np.where(share > LITTLE, -1.0, 0.0))
 
 
 def look(model, text, mixture, recipe, out, progress=True, resume=False):
@@ -183,6 +178,6 @@ def points_right(model, text, views):
         patches = F.normalize(model.vision(image)[0], dim=-1)  # (P, D)
         for name, box in seen:
             words = model.embedding(torch.tensor(text.encode(f" {name}"))).mean(0)
-            right += covered(box, side)[int((patches @ words).argmax())] != 0
+            right += covered([box], side)[0, int((patches @ words).argmax())] != 0
             total += 1
     return right / max(1, total), total

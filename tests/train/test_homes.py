@@ -259,7 +259,7 @@ def test_one_token_can_tell_four_sides():
     ((0.25, 0.25, 0.5, 0.55), {5}, {6}),  # a little over the edge
 ])
 def test_which_patches_a_box_covers(box, full, part):
-    found = covered(box, 4)
+    found = covered([box], 4)[0]
     assert set(np.flatnonzero(found == 1)) == full and set(np.flatnonzero(found == -1)) == part
 
 
@@ -542,7 +542,7 @@ def test_patches_are_asked_for_the_names_of_what_they_show(setup):
         words = model.embedding.weight.detach()
         loss = weight = 0.0
         for tokens, seen in zip(notes["patches"], pictures):
-            covering = [covered(box, 4) == 1 for _, box in seen]
+            covering = covered([box for _, box in seen], 4) == 1
             sizes = [float((y1 - y0) * (x1 - x0))
                      for y0, x0, y1, x1 in (torch.tensor(box) for _, box in seen)]
             for k, (name, _) in enumerate(seen):
