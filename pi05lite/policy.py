@@ -113,8 +113,17 @@ class Policy:
 
         Boxes that come first, with their labels, are left out: what remains is what to do.
         """
-        ids = self.model.generate(batch, EOS, limit, self.text_ids(), temperature, generator)
-        return [self._words(row) for row in ids.tolist()]
+        return [self._words(row) for row in
+                self.answer_ids(batch, limit, temperature, generator).tolist()]
+
+    def answer_ids(self, batch, limit=40, temperature=0.0, generator=None):
+        """The ids (B, n) of what the model writes behind each prompt of a batch.
+
+        Whether a box comes first or a word is decided before which: the sides of a box in sight are
+        known to some bins, among which its share is split.
+        """
+        return self.model.generate(batch, EOS, limit, self.text_ids(), temperature, generator,
+                                   self.model.config.vocabulary.span("location"))
 
     def _words(self, row):
         first, end = self.model.config.vocabulary.span("location")

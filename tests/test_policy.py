@@ -38,8 +38,8 @@ def writes(monkeypatch, policy, ids):
     """Make the model write these ids; returns the list that collects what it was asked."""
     asked = []
 
-    def generate(batch, end, limit, allowed=None, temperature=0.0, generator=None):
-        asked.append((batch, limit, allowed))
+    def generate(batch, end, limit, allowed=None, temperature=0.0, generator=None, numbers=None):
+        asked.append((batch, limit, allowed, numbers))
         return torch.tensor([ids])
 
     monkeypatch.setattr(policy.model, "generate", generate)
@@ -108,7 +108,8 @@ def test_the_high_level_is_asked_with_the_prompt_and_answers_in_words(
            EOS, EOS]
     asked = writes(monkeypatch, toy_policy, ids)
     assert toy_policy.subtask(toy_observation, "clean_up", limit=9) == "carry: the block; gently"
-    batch, limit, allowed = asked[0]
+    batch, limit, allowed, numbers = asked[0]
+    assert numbers == v.span("location")  # whether a box comes is decided before which
     prompt = decoded(toy_policy, batch)
     assert prompt.startswith("Task: clean up, State: ") and prompt.endswith(";\nSubtask: ")
     assert limit == 9 and not allowed[v.action_id(0)] and allowed[EOS]
@@ -216,7 +217,8 @@ def test_action_tokens_become_a_chunk(toy_policy, toy_setup, toy_observation, mo
     actions, ok = toy_policy.follow_tokens(toy_observation, "reach: the block")
     assert ok and actions.shape == (H, A) and actions.dtype == np.float32
     assert actions == pytest.approx(example.actions, abs=0.2)
-    batch, limit, allowed = asked[0]
+    batch, limit, allowed, numbers = asked[0]
+    assert numbers is None
     assert decoded(toy_policy, batch).startswith("Task: reach: the block, State: ")
     assert limit + batch.tokens.shape[1] == toy_policy.model.config.max_tokens
     for n in range(len(ids) + 1):  # what may follow never forbids what a real chunk has

@@ -8,7 +8,7 @@ import torch
 from pi05lite import config
 from pi05lite.errors import ConfigError
 from pi05lite.model import layers
-from pi05lite.model.pi05 import Pi05, check_batch
+from pi05lite.model.pi05 import Pi05, check_batch, choose
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.vocabulary import EOS
 
@@ -209,6 +209,25 @@ def test_generation_keeps_to_the_allowed_ids(awake):
     g = torch.Generator().manual_seed(0)
     drawn = awake.generate(batch, EOS, 20, allowed, temperature=5.0, generator=g)
     assert set(drawn.flatten().tolist()) == {5, 6}
+
+
+@pytest.mark.parametrize("shares, alone, together", [
+    ((0.4, 0.0, 0.2, 0.25, 0.15), 0, 3),  # three numbers at 0.6 in all outweigh the word at 0.4
+    ((0.5, 0.1, 0.2, 0.1, 0.1), 0, 0),  # words do not count together
+    ((0.2, 0.25, 0.3, 0.15, 0.1), 2, 2),
+])
+def test_ids_of_a_number_count_together_before_one_is_chosen(shares, alone, together):
+    logits = torch.tensor([shares]).log()
+    assert int(choose(logits, None, 0.0, None)) == alone
+    assert int(choose(logits, None, 0.0, None, (2, 5))) == together
+
+
+def test_numbers_that_may_not_be_written_do_not_count():
+    logits = torch.tensor([[0.3, 0.1, 0.3, 0.2, 0.1]]).log()
+    for allowed, expected in (((1, 1, 0, 1, 0), 0), ((0, 1, 1, 1, 1), 2), ((0, 0, 0, 1, 1), 3),
+                              ((0, 1, 0, 0, 0), 1)):
+        mask = torch.tensor(allowed, dtype=torch.bool)
+        assert int(choose(logits, mask, 0.0, None, (2, 5))) == expected
 
 
 def test_sampling_repeats_for_a_noise_and_keeps_absent_sizes_at_zero(awake, batch, noise):
