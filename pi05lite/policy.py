@@ -4,6 +4,7 @@ pi(a, l' | o, l) = pi(a | o, l') pi(l' | o, l): the subtask l' is read from the 
 the actions from the subtask alone (pi0.5, section IV-B). Chunks are renewed more often.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -16,6 +17,7 @@ from pi05lite.data.examples import Example
 from pi05lite.errors import ConfigError, say
 from pi05lite.model import realtime
 from pi05lite.model.pi05 import Pi05
+from pi05lite.model.votes import Spread
 from pi05lite.processor import Processor
 from pi05lite.tokens.vocabulary import BOS, EOS, PAD, UNK
 
@@ -43,13 +45,14 @@ class Policy:
 
     subtask_every: chunks that follow one subtask before it is asked for again; steps: denoising
     steps of a chunk; solver: another than the model's own; beta: the largest guidance weight where
-    a chunk goes on from a previous one;
-    pad: prompts fill up a multiple of so many tokens, so that `compile_parts` meets few lengths.
+    a chunk goes on from a previous one; pad: prompts fill up a multiple of so many tokens, so that
+    `compile_parts` meets few lengths; votes: answers to a prompt of which the most frequent counts.
     """
 
     def __init__(self, model, processor, subtask_every=2, steps=10, solver=None, beta=5.0,
-                 pad=1):
+                 pad=1, votes=8):
         self.model, self.processor, self.pad = model.eval(), processor, pad
+        self.votes = votes
         self.subtask_every, self.steps = subtask_every, steps
         self.solver = solver or model.objective.solve
         self.beta = beta
@@ -113,17 +116,23 @@ class Policy:
 
         Boxes that come first, with their labels, are left out: what remains is what to do.
         """
-        return [self._words(row) for row in
-                self.answer_ids(batch, limit, temperature, generator).tolist()]
+        ids = self.answer_ids(batch, limit, temperature, generator)
+        return [self._words(row) for row in ids.tolist()]
 
     def answer_ids(self, batch, limit=40, temperature=0.0, generator=None):
-        """The ids (B, n) of what the model writes behind each prompt of a batch.
+        """The ids (B, n) of an answer to each prompt of a batch that says what most votes say.
 
-        Whether a box comes first or a word is decided before which: the sides of a box in sight are
-        known to some bins, among which its share is split.
+        With a temperature the only one, drawn.
         """
-        return self.model.generate(batch, EOS, limit, self.text_ids(), temperature, generator,
-                                   self.model.config.vocabulary.span("location"))
+        if temperature > 0:
+            return self.model.generate(batch, EOS, limit, self.text_ids(), temperature, generator)
+        choose = Spread(self.votes, self.model.config.vocabulary.span("location"), limit)
+        ids = self.model.generate(batch, EOS, limit, self.text_ids(), samples=self.votes,
+                                  choose=choose)
+        ids = ids.unflatten(0, (-1, self.votes))  # (B, votes, n)
+        said = [[self._words(row) for row in rows] for rows in ids.tolist()]
+        most = [texts.index(Counter(texts).most_common(1)[0][0]) for texts in said]
+        return ids[range(len(most)), most]
 
     def _words(self, row):
         first, end = self.model.config.vocabulary.span("location")

@@ -38,9 +38,9 @@ def writes(monkeypatch, policy, ids):
     """Make the model write these ids; returns the list that collects what it was asked."""
     asked = []
 
-    def generate(batch, end, limit, allowed=None, temperature=0.0, generator=None, numbers=None):
-        asked.append((batch, limit, allowed, numbers))
-        return torch.tensor([ids])
+    def generate(batch, end, limit, allowed=None, *_, samples=1, choose=None):
+        asked.append((batch, limit, allowed))
+        return torch.tensor([ids] * samples)
 
     monkeypatch.setattr(policy.model, "generate", generate)
     return asked
@@ -108,8 +108,7 @@ def test_the_high_level_is_asked_with_the_prompt_and_answers_in_words(
            EOS, EOS]
     asked = writes(monkeypatch, toy_policy, ids)
     assert toy_policy.subtask(toy_observation, "clean_up", limit=9) == "carry: the block; gently"
-    batch, limit, allowed, numbers = asked[0]
-    assert numbers == v.span("location")  # whether a box comes is decided before which
+    batch, limit, allowed = asked[0]
     prompt = decoded(toy_policy, batch)
     assert prompt.startswith("Task: clean up, State: ") and prompt.endswith(";\nSubtask: ")
     assert limit == 9 and not allowed[v.action_id(0)] and allowed[EOS]
@@ -129,6 +128,23 @@ def test_a_batch_of_prompts_is_answered_row_by_row(toy_policy, toy_setup):
     together = toy_policy.answers(toy_policy.processor.collate(examples), limit=6)
     alone = [toy_policy.answers(toy_policy.processor.collate([e]), limit=6)[0] for e in examples]
     assert together == alone and len(together) == 2
+
+
+def test_the_answer_is_what_most_votes_say_boxes_apart(toy_policy, toy_observation, monkeypatch):
+    v, text = toy_policy.model.config.vocabulary, toy_policy.processor.text
+
+    def answer(words, *bins):
+        box = [v.location_id(i) for i in bins]
+        ids = [*box, *text.encode(" block ;" * bool(box) + f" {words}"), EOS]
+        return ids + [EOS] * (40 - len(ids))
+
+    said = [answer("wait"), answer("wait"), answer("carry: the block", 3, 1, 9, 4),
+            answer("carry: the block", 3, 1, 9, 5), answer("carry: the block", 4, 1, 9, 4)]
+    monkeypatch.setattr(toy_policy, "votes", len(said))
+    monkeypatch.setattr(toy_policy.model, "generate", lambda *_, samples, **__: torch.tensor(said))
+    batch = toy_policy.batch(toy_observation, "clean up", "high")
+    assert toy_policy.answers(batch) == ["carry: the block"]
+    assert toy_policy.answer_ids(batch).tolist() == [said[2]]  # whole, with the boxes of its own
 
 
 def test_words_may_use_no_action_ids(toy_policy):
@@ -217,8 +233,7 @@ def test_action_tokens_become_a_chunk(toy_policy, toy_setup, toy_observation, mo
     actions, ok = toy_policy.follow_tokens(toy_observation, "reach: the block")
     assert ok and actions.shape == (H, A) and actions.dtype == np.float32
     assert actions == pytest.approx(example.actions, abs=0.2)
-    batch, limit, allowed, numbers = asked[0]
-    assert numbers is None
+    batch, limit, allowed = asked[0]
     assert decoded(toy_policy, batch).startswith("Task: reach: the block, State: ")
     assert limit + batch.tokens.shape[1] == toy_policy.model.config.max_tokens
     for n in range(len(ids) + 1):  # what may follow never forbids what a real chunk has

@@ -99,9 +99,10 @@ print("low level: ", repr(reads("pick up the pot", "low")))
 # (the paper, section IV, and this kit's data). Saying the place first is a short chain of thought: the words that follow
 # can look back at it. Here is what the scripted expert would say, which is what the training data holds.
 #
-# (A trap: a box begins with one of 64 ids, `go` is one. Where a box comes with 70 % and `go` with 30 %, each single id of a side
-# has perhaps 10 %, and the likeliest id is `go`. So a robot that has arrived goes on driving, for ever. The package decides
-# *whether* a box comes before *which*, `choose` in `pi05lite/model/pi05.py`.)
+# A trap hides in that. A box begins with any of 64 ids, `go to the sink` with one. Where a box is to come with 70 % and `go` with
+# 30 %, each single id of a side has some 10 %, so whoever takes the likeliest id says `go`, though most of the model's mind is on
+# the box. A robot that has arrived would drive on for ever. So the package writes eight answers, draws the boxes, takes
+# the likeliest of words, and then what **most answers say** (`pi05lite/model/votes.py`).
 
 # %%
 from pi05lite.homes.plan import plan
@@ -254,7 +255,7 @@ for step, name, text in notes:
 
 # %% [markdown]
 # ## 3 · What takes how long?
-# An answer in words runs the VLM once for the prompt and once more **for each token**. A chunk runs it once, and then
+# An answer in words runs the VLM once for the prompt and once more **for each token** (of all eight answers together). A chunk runs it once, and then
 # the small expert ten times. On this machine:
 
 # %%

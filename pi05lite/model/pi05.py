@@ -169,22 +169,27 @@ class Pi05(nn.Module):
 
     @torch.no_grad()
     def generate(self, batch, end, limit, allowed=None, temperature=0.0, generator=None,
-                 numbers=None):
+                 samples=1, choose=None):
         """Write tokens behind the batch's prompt until the id `end`, with a KV cache.
 
         allowed: (V,) bool, the ids that may be written, or a function that gives them as (B, V)
-        for the ids written so far (B, n); numbers: as in `choose`. Returns (B, up to `limit`) ids,
+        for the ids written so far (B, n); samples: times that each row is written, one behind the
+        other; choose: a function in place of temperature and generator that gives the next ids (B,)
+        from logits (B, V) and how many were written. Returns (B * samples, up to `limit`) ids,
         `end` and what follows it included as `end`.
         """
-        prefix = self.prefix(batch)
-        B, device = len(batch), batch.tokens.device
+        prefix = self.prefix(batch).repeat(samples)
+        B, device = len(batch) * samples, batch.tokens.device
         last = prefix.hidden[torch.arange(B, device=device), last_valid(prefix.valid)]  # (B, D)
         cache, layout = prefix.cache, prefix.layout
         done = torch.zeros(B, dtype=torch.bool, device=device)
         written = []
         for _ in range(limit):
             may = allowed(written_ids(written, batch)) if callable(allowed) else allowed
-            token = choose(self.logits(last), may, temperature, generator, numbers)
+            logits = self.logits(last)
+            if may is not None:
+                logits = logits.masked_fill(~may, float("-inf"))
+            token = choose(logits, len(written)) if choose else draw(logits, temperature, generator)
             token = torch.where(done, end, token)  # (B,)
             written.append(token)
             done = done | (token == end)
@@ -289,26 +294,12 @@ def last_valid(valid):
     return (places * valid).argmax(dim=1)
 
 
-def choose(logits, allowed, temperature, generator, numbers=None):
-    """One id a row from logits (B, V): the likeliest, or drawn at a temperature above 0.
-
-    allowed: (V,) or (B, V) bool, or None for all ids. numbers: first and end of ids that say one
-    number in fine steps. Where a number comes next its share is spread over them, so each alone may
-    be less likely than some word, and still a number the likeliest: they count together.
-    """
-    if allowed is not None:
-        logits = logits.masked_fill(~allowed, float("-inf"))
-    if temperature > 0:
-        share = (logits.float() / temperature).softmax(dim=-1)
-        return torch.multinomial(share, 1, generator=generator)[:, 0]
-    if numbers is None:
+def draw(logits, temperature, generator):
+    """One id a row from logits (B, V): the likeliest, or drawn at a temperature above 0."""
+    if temperature == 0:
         return logits.argmax(dim=-1)
-    number = torch.zeros_like(logits, dtype=torch.bool)
-    number[:, slice(*numbers)] = True
-    a_number = logits.masked_fill(~number, float("-inf")).float().logsumexp(-1, keepdim=True)
-    words = logits.masked_fill(number, float("-inf"))
-    comes = a_number > words.amax(-1, keepdim=True)
-    return logits.masked_fill(number != comes, float("-inf")).argmax(dim=-1)
+    share = (logits.float() / temperature).softmax(dim=-1)
+    return torch.multinomial(share, 1, generator=generator)[:, 0]
 
 
 def check_batch(batch, config):

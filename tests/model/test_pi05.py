@@ -8,7 +8,7 @@ import torch
 from pi05lite import config
 from pi05lite.errors import ConfigError
 from pi05lite.model import layers
-from pi05lite.model.pi05 import Pi05, check_batch, choose
+from pi05lite.model.pi05 import Pi05, check_batch
 from pi05lite.tokens.kind import Kind
 from pi05lite.tokens.vocabulary import EOS
 
@@ -211,23 +211,20 @@ def test_generation_keeps_to_the_allowed_ids(awake):
     assert set(drawn.flatten().tolist()) == {5, 6}
 
 
-@pytest.mark.parametrize("shares, alone, together", [
-    ((0.4, 0.0, 0.2, 0.25, 0.15), 0, 3),  # three numbers at 0.6 in all outweigh the word at 0.4
-    ((0.5, 0.1, 0.2, 0.1, 0.1), 0, 0),  # words do not count together
-    ((0.2, 0.25, 0.3, 0.15, 0.1), 2, 2),
-])
-def test_ids_of_a_number_count_together_before_one_is_chosen(shares, alone, together):
-    logits = torch.tensor([shares]).log()
-    assert int(choose(logits, None, 0.0, None)) == alone
-    assert int(choose(logits, None, 0.0, None, (2, 5))) == together
+def test_rows_are_written_several_times_by_a_choice_of_ones_own(awake):
+    batch, seen = make_batch(text=0, action=0), []
 
+    def second(logits, step):
+        seen.append((len(logits), step))
+        return logits.topk(2, dim=-1).indices[:, 1]
 
-def test_numbers_that_may_not_be_written_do_not_count():
-    logits = torch.tensor([[0.3, 0.1, 0.3, 0.2, 0.1]]).log()
-    for allowed, expected in (((1, 1, 0, 1, 0), 0), ((0, 1, 1, 1, 1), 2), ((0, 0, 0, 1, 1), 3),
-                              ((0, 1, 0, 0, 0), 1)):
-        mask = torch.tensor(allowed, dtype=torch.bool)
-        assert int(choose(logits, mask, 0.0, None, (2, 5))) == expected
+    three = awake.generate(batch, EOS, 2, samples=3, choose=second)
+    once = awake.generate(batch, EOS, 2, choose=second)
+    assert torch.equal(three, once.repeat_interleave(3, 0)) and len(once) == len(batch)
+    assert seen[0] == (3 * len(batch), 0) and (len(batch), 1) in seen
+    allowed = torch.zeros(awake.config.vocabulary.size, dtype=torch.bool)
+    allowed[[5, 6]] = True
+    assert set(awake.generate(batch, EOS, 3, allowed, choose=second).flatten().tolist()) <= {5, 6}
 
 
 def test_sampling_repeats_for_a_noise_and_keeps_absent_sizes_at_zero(awake, batch, noise):
