@@ -47,7 +47,7 @@ STEPS = int(os.environ.get("PI05LITE_STEPS", 10_000))  # no more than so many st
 # %% [markdown]
 # ## 2 · See one act
 # First, what all of this is for. The kit carries a pi0.5 of 3 million parameters for a robot on wheels, trained from
-# nothing in generated homes. Of 200 short skills in homes that it had never seen it does 79.5 % [73, 85] ([its card](../data/policy_homes/README.md)).
+# nothing in generated homes. Of 200 short skills in homes that it had never seen it does 85 % [79, 89] ([its card](../data/policy_homes/README.md)).
 # Here is one of those homes: three cameras, one sentence. Drag the slider through time.
 
 # %%
@@ -65,7 +65,7 @@ episode
 # - The **subtask** is what the motion follows, in words. A short skill says it as it is; in a long task (choose `dishes` and more
 #   seconds) the policy has to say for itself what comes next.
 #
-# Change the instruction to another thing that you see, the home, or its seed, and press *run again*. It fails about once in five
+# Change the instruction to another thing that you see, the home, or its seed, and press *run again*. It fails about once in seven
 # times; chapters 11 and 12 are about how often, and why. What does it do when it is told something that cannot be done here?
 #
 # How did the first chunk come about? From noise, in ten steps. Drag *flow time* from τ = 0 (noise) to τ = 1 (the chunk):

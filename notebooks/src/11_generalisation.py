@@ -145,7 +145,7 @@ print(f"held out: homes {sorted(set(frames[held].tolist()))}, {held.mean():.0%} 
 # ## 2 · Both ends of the scale
 # A number needs a scale. The upper end here is a script that sees the true state of the world, the lower end smooth
 # random motion. (If the script failed in a test home, the *test* would be broken.) In between: a trained policy. The
-# kit carries one for homes, which got 79.5 % [73, 85] of 200 short skills. That is far from chance and below the script,
+# kit carries one for homes, which got 85 % [79, 89] of 200 short skills. That is far from chance and below the script,
 # and so right for learning how to evaluate: there is something to see on both sides.
 
 # %%
@@ -277,7 +277,7 @@ for n in (10, 20, 40, 100, 200, 1000):
 
 # %% [markdown]
 # Twenty trials say "somewhere between 30 and 70 %"; 200 say it to within 7 points; to halve an interval takes four times
-# the trials. (In our run the policy got 28 of 36, 78 % [62, 88]. Its card says 79.5 % [73, 85] of 200. These agree.) The paper
+# the trials. (In our run the policy got 33 of 36, 92 % [78, 97]. Its card says 85 % [79, 89] of 200. These agree.) The paper
 # has 40 trials a policy, 10 for each of four tasks, so in its figures too a difference below some ten points is not to
 # be believed. On real robots a trial costs minutes of a person's time. Here it costs a second. Use that.
 #
@@ -636,9 +636,9 @@ for what in moved[0]:
     print(f"{what:15} moves the chunk by {mean:.3f} [{low:.3f}, {high:.3f}]")
 
 # %% [markdown]
-# In our run another name moves this policy's chunk by 0.098, so the words do arrive. The expert moves by 0.207 where it is told another
-# thing, and other noise alone moves the policy by 0.145. So it hears *which* thing is meant, about half as well as it should. The rollouts
-# say the same less surely: seventeen hands of twenty took something, twelve of them the named thing, 71 % [47, 87], and chance is 20. Twenty
+# In our run another name moves this policy's chunk by 0.138, so the words do arrive. The expert moves by 0.210 where it is told another
+# thing, and other noise alone moves the policy by 0.136. So it hears *which* thing is meant, about two thirds as well as it should. The
+# rollouts say the same, kinder: seventeen hands of twenty took something, all of them the named thing, 100 % [82, 100], and chance is 20. Twenty
 # rollouts say little, and the swap takes seconds. The other way round it is no proof: a chunk that moves must move **to the other
 # thing**, and that takes rollouts. (Users report policies that ignore their instruction after
 # fine-tuning, [openpi #768](https://github.com/Physical-Intelligence/openpi/issues/768) for one.)
@@ -889,9 +889,10 @@ report = {f"{suite} ({len(ours[suite])})": {who: card(rows[suite]) for who, rows
 pictures.bars(report, "homes never seen (rollouts of the policy)", "success")
 
 # %% [markdown]
-# Would you say from this picture that one suite is harder for it than another? In our run it was 28 of 36, 9 of 12,
-# 8 of 12, 6 of 12 and 13 of 20. `semantics`, the lowest, is [25, 75], and `short` [62, 88]: they overlap, so this picture does not say.
-# With 100 and 200 trials (the policy's card) it is 55 % [45, 64] and 79.5 [73, 85]: now it does. (By chance 9 % [6, 14] of 200
+# Would you say from this picture that one suite is harder for it than another? In our run it was 33 of 36, 9 of 12,
+# 9 of 12, 5 of 12 and 17 of 20. `semantics`, the lowest, is [19, 68], and `short` [78, 97]: they lie apart, so this pair may be said. `perception`
+# is [47, 91]: of that one the picture does not say. With 200 and 100 trials (the policy's card) `short` is 85 % [79, 89], `perception` 75 [66, 82],
+# `skill` 64 [54, 73], `semantics` 57 [47, 66]. (By chance 9 % [6, 14] of 200
 # succeed in `semantics`, 2.5 to 3 % in the other suites of skills: the suites are not equally hard to begin with.) A table with means
 # alone would have told the right story here, and you could not have known.
 #

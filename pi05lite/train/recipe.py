@@ -87,7 +87,7 @@ def home_point(steps=1000, batch_size=16, learning_rate=1e-3):
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
     """Pre-training on five sources of the homes (see `pi05lite.train.homes`).
 
-    10.5 minutes on two CPU cores with bfloat16, a process on each (23 without), before `call`.
+    12.4 minutes on two CPU cores with bfloat16, a process on each.
     """
     return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, call=1.0, tell=1.0,
@@ -105,13 +105,12 @@ def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
                   kept=6000, drawn=96, expert_only=True, new_expert=True, save_every=500)
 
 
-def home_posttrain(steps=7000, batch_size=16, learning_rate=7e-4):
+def home_posttrain(steps=12_000, batch_size=16, learning_rate=7e-4):
     """Post-training in homes: text, action tokens and flow (alpha = 10).
 
     Two draws a prefix: the expert sees each frame at the price of the VLM's pass and gradient here,
-    and far more of them when it settles. 60 minutes of two CPU cores with bfloat16 and a quick
-    allocator (`pi05lite.allocator`), a process on each: 0.35 to 0.5 s a step. The policy
-    that the kit carries had 12,000 steps.
+    and far more of them when it settles. 64 minutes of two CPU cores with bfloat16 and a quick
+    allocator (`pi05lite.allocator`), a process on each: 0.32 s a step.
     """
     return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
                   blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, call=1.0, tell=1.0,
@@ -121,8 +120,8 @@ def home_posttrain(steps=7000, batch_size=16, learning_rate=7e-4):
 def home_settle(steps=8000):
     """The expert alone once more, when the VLM has learned all it will: post-training ends with it.
 
-    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. 25
-    minutes of two CPU cores with bfloat16, a process on each, four trials of the policy included.
+    Together with the VLM it saw each frame at the price of a pass and a gradient of the VLM. 15
+    minutes of two CPU cores with bfloat16, a process on each, 0.11 s a step.
     """
     return replace(home_expert(steps), stage="settle", ema=0.998, new_expert=False)
 

@@ -9,9 +9,9 @@ from pi05lite.errors import ConfigError, say
 from pi05lite.lab.findings.plan import RECIPES, STAGES, stages
 from pi05lite.lab.findings.questions import QUESTIONS
 
-# Seconds of a step; of looking with its tenth of a step of reading and of pointing, of the expert
-# alone on another, slower machine.
-STEP = {"look": 0.11, "pretrain": 0.40, "expert": 0.28, "posttrain": 0.7, "settle": 0.28}
+# Seconds of a step where the cores compute in bfloat16; of looking with its tenth of a step of
+# reading and of pointing.
+STEP = {"look": 0.11, "pretrain": 0.50, "expert": 0.11, "posttrain": 0.32, "settle": 0.11}
 # Not measured, but reckoned from the tokens of a sequence: 200 pictures and words, then 60 of FAST
 # or 400 of bins; a flow with eight draws costs about as much as the rest of its step.
 BINS, EARLY_FLOW, NO_FLOW = 2.0, 1.5, 0.6
