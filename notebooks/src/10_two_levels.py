@@ -97,12 +97,14 @@ print("low level: ", repr(reads("pick up the pot", "low")))
 #
 # The high level first says **where** the things are that it is about to speak of, as boxes, and then the subtask
 # (the paper, section IV, and this kit's data). Saying the place first is a short chain of thought: the words that follow
-# can look back at it. Here is what the scripted expert would say, which is what the training data holds.
+# can look back at it.
 #
 # A trap hides in that. A box begins with any of 64 ids, `go to the sink` with one. Where a box is to come with 70 % and `go` with
 # 30 %, each single id of a side has some 10 %, so whoever takes the likeliest id says `go`, though most of the model's mind is on
 # the box. A robot that has arrived would drive on for ever. So the package writes eight answers, draws the boxes, takes
 # the likeliest of words, and then what **most answers say** (`pi05lite/model/votes.py`).
+#
+# Here is what the scripted expert would say, which is what the training data holds, and the policy:
 
 # %%
 from pi05lite.homes.plan import plan
