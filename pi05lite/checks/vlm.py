@@ -175,7 +175,7 @@ class Writer:
         return scores
 
 
-@check("write", 4, seals=(pi05.choose, "pi05lite.model.pi05.generate"))
+@check("write", 4, seals=(pi05.draw, "pi05lite.model.pi05.generate"))
 def check_write(write):
     """write(scores, prompt, end, limit) -> the ids of the answer, without the end."""
     prompt, text = [2, 5, END, 6], [7, 3, 3, 8]  # an end in the prompt ends nothing

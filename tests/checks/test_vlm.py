@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from pi05lite.checks import vlm as checks
-from pi05lite.model.pi05 import Pi05, choose
+from pi05lite.model.pi05 import Pi05, draw
 from pi05lite.tokens import boxes
 from tests.checks.tools import verdict
 
@@ -205,7 +205,7 @@ def test_right_writing(mine, capsys):
     (writer(back=lambda p, a, e: a[1:]), 1, "the first id is lost"),
     (writer(back=lambda p, a, e: a[:-1]), 1, "the last id before the end"),
     (writer(best=lambda s: int(s.argmin())), 0, "lowest score"),
-    (lambda scores, p, end, n: choose(scores(p)[None], None, 0.0, None), 0, "package's own"),
+    (lambda scores, p, end, n: draw(scores(p)[None], 0.0, None), 0, "package's own"),
     (lambda *a: Pi05.generate(None, None, 0, 1), 0, "without the package's own"),
     (lambda *a: None, 0, "return")])
 def test_wrong_writing_is_named(mine, points, says, capsys):
