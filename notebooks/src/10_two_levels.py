@@ -741,6 +741,8 @@ def in_real_time(beta, delay, steps=min(200, 8 * STEPS)):
     policy.beta, trial = beta, home(Request("put", 11, "new", 4))
     robot, done, joints = RealtimePolicy(policy, execute=25, delay=delay), [], []
     for t in range(steps):
+        if trial.over:  # done already, or dropped
+            break
         before = robot.chunk
         done.append(robot.step(trial.observe(), trial.prompt))
         if before is not None and robot.chunk is not before:
