@@ -740,17 +740,15 @@ def in_real_time(beta, delay, steps=min(200, 8 * STEPS)):
     """How far the commands change where a chunk takes over, and late chunks of so many."""
     policy.beta, trial = beta, home(Request("put", 11, "new", 4))
     robot, done, joints = RealtimePolicy(policy, execute=25, delay=delay), [], []
-    for t in range(steps):
-        if trial.over:  # done already, or dropped
-            break
+    while trial.steps < steps and not trial.over:  # done, or dropped
         before = robot.chunk
         done.append(robot.step(trial.observe(), trial.prompt))
         if before is not None and robot.chunk is not before:
-            joints.append(t)
+            joints.append(trial.steps)
         trial.step(done[-1])
     span = np.array(trial.high) - trial.low
     size = (np.abs(np.diff(done, axis=0)) / span)[:, :6].max(1)
-    return np.mean(size[np.array(joints) - 1]), np.median(size), robot.late, len(joints)
+    return np.mean(size[np.array(joints, int) - 1]), np.median(size), robot.late, len(joints)
 
 
 DELAY_HERE = min(12, measured_delay(policy, now, trial.prompt))
