@@ -29,9 +29,9 @@ class Spread:
         """The next ids (B * votes,) from logits (B * votes, V), at a step of the answer."""
         shares = logits.float().softmax(dim=-1)
         numbers = shares[:, self.numbers]
-        until = numbers.cumsum(-1) + 1 - numbers.sum(-1, keepdim=True)  # words come first
-        drawn = self.draws[step].to(until).repeat(len(logits) // self.votes)
-        number = (until < drawn[:, None]).sum(-1).clamp(max=numbers.shape[1] - 1)
-        a_word = drawn < until[:, 0] - numbers[:, 0]
+        a_word = 1 - numbers.sum(-1, keepdim=True)
+        until = torch.cat([a_word, numbers], dim=-1).cumsum(-1)
+        draws = self.draws[step].to(until).repeat(len(logits) // self.votes)
+        drawn = (until < draws[:, None]).sum(-1).clamp(max=numbers.shape[1])  # 0: a word
         shares[:, self.numbers] = 0
-        return torch.where(a_word, shares.argmax(-1), number + self.numbers.start)
+        return torch.where(drawn == 0, shares.argmax(-1), self.numbers.start + drawn - 1)
