@@ -29,7 +29,7 @@ def patches_of(model):
 def call_error(model, batch, patches):
     """(sum, how many) of the cross-entropy of words at the patches (S, P, D) of things.
 
-    Each word of a name counts alike, the choice is among the whole vocabulary. Where boxes lie over
+    Each word of a name counts alike, the choice is among all words. Where boxes lie over
     each other the smallest is taken to be in front. A thing counts by the root of how many patches
     it fills, as in `look`.
     """
@@ -47,12 +47,22 @@ def call_error(model, batch, patches):
     least = size.new_full((patches[..., 0].numel(),), torch.inf)
     front = size == least.scatter_reduce(0, place, size, "amin")[place]
     thing, patch = thing[front], patch[front]
-    tokens = F.normalize(patches[picture[thing], patch].float(), dim=-1)  # (N, D)
-    scores = SCALE * tokens @ F.normalize(model.embedding.weight, dim=-1).T  # (N, V)
     words = ids[picture, which][thing]  # (N, n)
-    wrong = -scores.float().log_softmax(-1).gather(1, words) * (words > 0)
+    text = model.embedding.weight[slice(*model.config.vocabulary.span("text"))]
+    wrong = words_error(text, patches[picture[thing], patch], words)
     share = share[thing, patch]
-    return (wrong.sum(1) / (words > 0).sum(1) * share).sum(), share.sum()
+    return (wrong * share).sum(), share.sum()
+
+
+def words_error(text, patches, words):
+    """Mean cross-entropy (N,) of words (N, n), 0 where a name has no more, at patches (N, D).
+
+    text (V, D): embeddings of the ids of text alone, which come first. A patch says its box by
+    those of locations, and would have to stay away from them.
+    """
+    scores = SCALE * F.normalize(patches.float(), dim=-1) @ F.normalize(text, dim=-1).T  # (N, V)
+    wrong = -scores.float().log_softmax(-1).gather(1, words) * (words > 0)
+    return wrong.sum(1) / (words > 0).sum(1)
 
 
 def covers(boxes, side):

@@ -3,7 +3,8 @@
 pi0.5 starts from PaliGemma, whose tower learned from the web which words go with a picture, by
 SigLIP's sigmoid loss (arXiv 2303.15343), and whose whole learned to say where things are. Ours
 starts from nothing, so it learns the same from the homes, patch by patch: a patch's token and the
-mean embedding of a name agree where the thing is, and the token gives the box of that thing, as
+mean embedding of a name agree where the thing is, its words are the likeliest of all there (as they
+are asked for ever after, `pi05lite.train.call`), and the token gives the box of that thing, as
 location ids in the embedding that all words share, and as numbers by a reading that is not kept.
 So are the ways to furniture, where a recording knows them: a box does not say which way it faces.
 
@@ -23,7 +24,7 @@ from pi05lite.data.images import to_float
 from pi05lite.tokens.boxes import box_bins
 from pi05lite.train.augment import augment
 from pi05lite.train.brief import Stage, brief
-from pi05lite.train.call import HALF, covers
+from pi05lite.train.call import HALF, covers, words_error
 from pi05lite.train.draws import Draws
 from pi05lite.train.module import sides_loss
 from pi05lite.train.tell import FORMS, WAY, errors, near, size_and_middle, waves
@@ -40,6 +41,7 @@ class Looking(Stage):
         self.vision, self.embedding = model.vision, model.embedding
         self.scale = nn.Parameter(torch.tensor(2.3))  # log of SigLIP's temperature
         self.bias = nn.Parameter(torch.tensor(-4.0))
+        self.text = slice(*model.config.vocabulary.span("text"))
         self.locations = slice(*model.config.vocabulary.span("location"))
         self.numbers = nn.Linear(model.config.vlm.width, FORMS * NUMBERS)
         self.way = nn.Linear(model.config.vlm.width, FORMS * WAY)
@@ -57,6 +59,12 @@ class Looking(Stage):
         shown, not_shown = where > 0, where == 0
         return mean(loss[shown], share[shown]) + \
             loss[not_shown].sum() / shown.sum().clamp(min=1)
+
+    def call_loss(self, patches, ids, where, share):
+        """Cross-entropy of the words of what a patch shows among all words, as later on."""
+        b, p, k = (where == 1).nonzero(as_tuple=True)
+        wrong = words_error(self.embedding.weight[self.text], patches[b, p], ids[k])
+        return mean(wrong, share[b, p, k])
 
     def box_loss(self, patches, boxes, share):
         """The four sides' cross-entropy and the numbers' |error| where a patch shows one thing.
@@ -77,7 +85,7 @@ class Looking(Stage):
         return mean(errors(told, waves(near(ways[here]))).sum(1), share[here])
 
     def training_step(self, batch, batch_idx):
-        """The losses of names, of boxes and of ways."""
+        """The losses of names, of their words, of boxes and of ways."""
         images, ids, count, where, boxes, ways = batch
         step, r = self.trainer.global_step, self.recipe
         draws = Draws(r.seed, range(step * r.batch_size, (step + 1) * r.batch_size))
@@ -85,10 +93,11 @@ class Looking(Stage):
         patches = self.vision(images).float()
         share = shares(where)
         name = self.name_loss(self.logits(patches, ids, count), where, share)
+        call = self.call_loss(patches, ids, where, share)
         box = self.box_loss(patches, boxes, share.sum(-1))
         way = self.way_loss(patches, ways, share.sum(-1))
-        self.log_dict({"names": name, "boxes": box, "ways": way}, prog_bar=True)
-        return name + box + way
+        self.log_dict({"names": name, "call": call, "boxes": box, "ways": way}, prog_bar=True)
+        return name + call + box + way
 
 
 def shares(where):
@@ -123,8 +132,8 @@ class Views(IterableDataset):
     def collate(self, views):
         """Views to images (B, 3, px, px), ids (K, n), counts (K,), places (B, P, K), boxes, ways.
 
-        places: 1 where a patch shows the thing, 0 where it does not, -1 at its edge; boxes
-        (B, P, 4): bins of the sides of the one thing that a patch shows, -1 where none or several;
+        places: 1 where a patch shows the thing, 0 where it does not, -1 at its edge and behind what
+        is before it; boxes (B, P, 4): bins of the sides of what a patch shows, -1 where nothing;
         ways (B, P, 3): to where the base stands before it, NaN where that is not known.
         """
         images = torch.stack([torch.from_numpy(to_float(v[0])).permute(2, 0, 1) for v in views])
@@ -138,13 +147,11 @@ class Views(IterableDataset):
         ways = np.full((len(views), self.side**2, WAY), np.nan, np.float32)
         column = {name: k for k, name in enumerate(names)}
         for b, (_, seen, docks) in enumerate(views):
-            for (name, box), here in zip(seen, covered([box for _, box in seen], self.side)):
-                k = column[name]
-                where[b, :, k] = np.where(here != 0, here, where[b, :, k])
+            for (name, box), here in zip(seen, shown([box for _, box in seen], self.side)):
+                place = where[b, :, column[name]]  # of another thing of this name, too
+                place[:] = np.where((here == 1) | (place == 1), 1, np.minimum(here, place))
                 boxes[b, here == 1] = box_bins(box, self.bins)
                 ways[b, here == 1] = docks.get(name, np.nan)
-            several = (where[b] == 1).sum(axis=1) != 1
-            boxes[b, several], ways[b, several] = -1, np.nan
         return (images, padded, torch.tensor([len(row) for row in ids]), torch.from_numpy(where),
                 torch.from_numpy(boxes), torch.from_numpy(ways))
 
@@ -153,6 +160,16 @@ def covered(boxes, side):
     """Which patches boxes (n, 4) cover, (n, side * side): 1 mostly, -1 a little, 0 not."""
     share = covers(torch.tensor(boxes, dtype=torch.float32).view(-1, 4), side).numpy()
     return np.where(share > HALF, 1.0, np.where(share > LITTLE, -1.0, 0.0))
+
+
+def shown(boxes, side):
+    """`covered`, but of what covers a patch the smallest is before all else, which counts -1.
+
+    The box of a table holds all that stands on it, and a patch can't say two names at once.
+    """
+    here, (y0, x0, y1, x1) = covered(boxes, side), np.reshape(boxes, (-1, 4)).T
+    size = np.where(here == 1, ((y1 - y0) * (x1 - x0))[:, None], np.inf)  # (n, P)
+    return np.where((here == 1) & (size > size.min(axis=0, initial=np.inf)), -1, here)
 
 
 def look(model, text, mixture, recipe, out, progress=True, resume=False):

@@ -23,6 +23,7 @@ from pi05lite.train.call import call_error, patches_of
 from pi05lite.train.draws import Draws
 from pi05lite.train.keep import Kept, rows_of
 from pi05lite.train.listen import listen_error, listening
+from pi05lite.train.muon import Muon
 from pi05lite.train.tell import check_room, dock_errors, end_errors, tell_error
 
 
@@ -235,6 +236,9 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self):
         """The recipe's, for all weights that are trained."""
+        if self.sharded and self.recipe.muon > 0:
+            raise ConfigError(say("recipe.muon", "0 where each process holds parts of matrices",
+                                  self.recipe.muon, "muon=0.0, or strategy='ddp'"))
         return optimizer_of(self.model, self.recipe)
 
 
@@ -249,15 +253,19 @@ def total(parts):
 
 
 def optimizer_of(module, r):
-    """AdamW, linear warm-up, then a cosine down to final_share, as Lightning takes them."""
-    groups = [{"params": [p for p in module.parameters() if p.requires_grad]}]
-    if r.expert_only or r.expert_rate != 1:
-        theirs = set(module.expert.parameters())
-        others = [p for p in groups[0]["params"] if p not in theirs and not r.expert_only]
-        groups = [{"params": [p for p in groups[0]["params"] if p in theirs],
-                   "lr": r.learning_rate * r.expert_rate}, {"params": others}]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], r.learning_rate, r.betas,
-                                  eps=1e-8, weight_decay=r.weight_decay, fused=True)
+    """Muon or AdamW, linear warm-up, then a cosine down to final_share, as Lightning takes them."""
+    theirs = r.expert_only or r.expert_rate != 1
+    theirs = set(module.expert.parameters()) if theirs else set()
+    groups = {}
+    for name, weight in module.named_parameters():
+        if not weight.requires_grad or (r.expert_only and weight not in theirs):
+            continue
+        matrix = r.muon > 0 and weight.ndim in (2, 4) and ("layers." in name or "blocks." in name)
+        other = r.learning_rate * (r.expert_rate if weight in theirs else 1)
+        groups.setdefault((matrix, r.muon if matrix else other), []).append(weight)
+    optimizer = Muon([{"params": weights, "lr": lr, "muon": matrix}
+                      for (matrix, lr), weights in groups.items()],
+                     r.learning_rate, r.betas, eps=1e-8, weight_decay=r.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, r))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

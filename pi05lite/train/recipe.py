@@ -15,6 +15,7 @@ class Recipe:
     batch_size: int  # examples a step, over all devices
     learning_rate: float
     warmup: int  # steps of linear rise
+    muon: float = 0.0  # rate of layers' matrices by `pi05lite.train.muon`; 0: AdamW's, as all else
     final_share: float = 0.1  # the cosine ends at this share of the learning rate
     betas: tuple = (0.9, 0.95)
     weight_decay: float = 1e-10
@@ -57,13 +58,13 @@ def posttrain(steps=1920, batch_size=16, learning_rate=2e-3):
                   blur=0.05, alpha=10.0, flow_draws=4, new_expert=True)
 
 
-def home_look(steps=10_000, batch_size=48, learning_rate=2e-3):
+def home_look(steps=6000, batch_size=48, learning_rate=2e-3):
     """Tower and words of the homes model, before anything else (see `pi05lite.train.look`).
 
     12 minutes on two CPU cores with bfloat16, 72 ms a step.
     """
-    return Recipe("look", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
-                  weight_decay=0.01, move=False, ema=0.0)
+    return Recipe("look", steps, batch_size, learning_rate, warmup=100, muon=0.02,
+                  final_share=0.05, weight_decay=0.01, move=False, ema=0.0)
 
 
 def home_read(steps=1000, batch_size=48, learning_rate=1e-3):
@@ -71,7 +72,7 @@ def home_read(steps=1000, batch_size=48, learning_rate=1e-3):
 
     1.7 minutes on two CPU cores with bfloat16.
     """
-    return Recipe("read", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
+    return Recipe("read", steps, batch_size, learning_rate, warmup=100, muon=0.01, final_share=0.05,
                   weight_decay=0.01, ema=0.0)
 
 
@@ -80,8 +81,8 @@ def home_point(steps=1000, batch_size=16, learning_rate=1e-3):
 
     3.8 minutes on two CPU cores with bfloat16.
     """
-    return Recipe("point", steps, batch_size, learning_rate, warmup=100, final_share=0.05,
-                  weight_decay=0.01, move=False, ema=0.0)
+    return Recipe("point", steps, batch_size, learning_rate, warmup=100, muon=0.01,
+                  final_share=0.05, weight_decay=0.01, move=False, ema=0.0)
 
 
 def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
@@ -89,9 +90,9 @@ def home_pretrain(steps=1500, batch_size=32, learning_rate=7e-4):
 
     12.4 minutes on two CPU cores with bfloat16, a process on each.
     """
-    return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0, call=1.0, tell=1.0,
-                  save_every=300)
+    return Recipe("pretrain", steps, batch_size, learning_rate, warmup=100, muon=0.01,
+                  weight_decay=0.01, blur=0.01, ema=0.995, move=False, named=1.0, aim=1.0,
+                  call=1.0, tell=1.0, save_every=300)
 
 
 def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
@@ -100,9 +101,10 @@ def home_expert(steps=600, batch_size=8, learning_rate=4e-3):
     It learns several times as fast alone, at a rate that the VLM would not bear, and from prefixes
     that are kept: at each step 96 of them, 8 of them new. They take some 1.3 GB.
     """
-    return Recipe("expert", steps, batch_size, learning_rate, warmup=50, final_share=0.03,
-                  weight_decay=0.01, blur=0.01, ema=0.995, move=False, alpha=1.0, listen=0.1,
-                  kept=6000, drawn=96, expert_only=True, new_expert=True, save_every=500)
+    return Recipe("expert", steps, batch_size, learning_rate, warmup=50, muon=0.02,
+                  final_share=0.03, weight_decay=0.01, blur=0.01, ema=0.995, move=False, alpha=1.0,
+                  listen=0.1, kept=6000, drawn=96, expert_only=True, new_expert=True,
+                  save_every=500)
 
 
 def home_posttrain(steps=12_000, batch_size=16, learning_rate=7e-4):
@@ -112,9 +114,10 @@ def home_posttrain(steps=12_000, batch_size=16, learning_rate=7e-4):
     and far more of them when it settles. 64 minutes of two CPU cores with bfloat16 and a quick
     allocator (`pi05lite.allocator`), a process on each: 0.32 s a step.
     """
-    return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, weight_decay=0.01,
-                  blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0, call=1.0, tell=1.0,
-                  listen=1.0, alpha=10.0, flow_draws=2, expert_rate=4.0, save_every=500)
+    return Recipe("posttrain", steps, batch_size, learning_rate, warmup=100, muon=0.01,
+                  weight_decay=0.01, blur=0.01, ema=0.998, move=False, named=1.0, aim=1.0,
+                  call=1.0, tell=1.0, listen=1.0, alpha=10.0, flow_draws=2, expert_rate=4.0,
+                  save_every=500)
 
 
 def home_settle(steps=8000):

@@ -83,7 +83,7 @@ def test_the_expert_has_a_rate_of_its_own():
     numbers = lambda group: sum(p.numel() for p in group["params"])  # noqa: E731
     r = replace(recipe.posttrain(), learning_rate=1e-3, warmup=0)
     one, = groups(r)
-    expert, rest = groups(replace(r, expert_rate=4.0))
+    rest, expert = groups(replace(r, expert_rate=4.0))
     assert numbers(expert) == sum(p.numel() for p in model.expert.parameters())
     assert numbers(expert) + numbers(rest) == numbers(one)
     assert (expert["lr"], rest["lr"]) == (4e-3, 1e-3)
