@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pi05lite.errors import ConfigError
 from pi05lite.train import recipe
-from pi05lite.train.module import optimizer_of
+from pi05lite.train.module import TrainingModule, optimizer_of
 from pi05lite.train.muon import Muon, orthogonal
 from tests.train import toy
 
@@ -41,14 +42,20 @@ def test_the_matrices_of_layers_and_no_others():
     assert not any(g["muon"] for g in groups)
 
 
+def test_parts_of_matrices_are_refused():
+    model, _, mixture = toy.parts()
+    module = TrainingModule(model, replace(recipe.posttrain(), muon=0.02), mixture.names)
+    module.sharded = True
+    with pytest.raises(ConfigError, match="recipe.muon"):
+        module.configure_optimizers()
+
+
 def regression(optimizer, steps, weight, inputs):
-    """Mean squared error after some steps towards a map of ones; inputs of unlike sizes."""
+    """Some steps towards a map of ones; inputs of unlike sizes."""
     for _ in range(steps):
         optimizer.zero_grad()
-        error = (inputs @ (weight - 1).T).square().mean()
-        error.backward()
+        (inputs @ (weight - 1).T).square().mean().backward()
         optimizer.step()
-    return float(error.detach())
 
 
 def test_it_goes_on_from_a_saved_state():
