@@ -10,8 +10,8 @@ from pi05lite.lab.findings.plan import RECIPES, STAGES, stages
 from pi05lite.lab.findings.questions import QUESTIONS
 
 # Seconds of a step where the cores compute in bfloat16; of looking with its tenth of a step of
-# reading and of pointing. With Muon all but posttrain and settle.
-STEP = {"look": 0.12, "pretrain": 0.44, "expert": 0.11, "posttrain": 0.32, "settle": 0.11}
+# reading and of pointing. With Muon all but settle.
+STEP = {"look": 0.12, "pretrain": 0.44, "expert": 0.11, "posttrain": 0.36, "settle": 0.11}
 # Not measured, but reckoned from the tokens of a sequence: 200 pictures and words, then 60 of FAST
 # or 400 of bins; a flow with eight draws costs about as much as the rest of its step.
 BINS, EARLY_FLOW, NO_FLOW = 2.0, 1.5, 0.6
