@@ -8,12 +8,10 @@ DATA: a folder made by `pi05lite homes data`; of it, MM is used. One process, as
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
-import pi05lite
-from pi05lite.model.pi05 import Pi05
 from pi05lite.train import homes, recipe
+from pi05lite.train.command import begun
 from pi05lite.train.fit import fit, quickest_precision
 
 BEGIN = Path(__file__).resolve().parents[1] / "data" / "pretrained_homes"
@@ -21,13 +19,10 @@ BEGIN = Path(__file__).resolve().parents[1] / "data" / "pretrained_homes"
 
 def main(data, out, steps=2400):
     """Train, and say how long it took."""
-    before = pi05lite.load(BEGIN)
-    spread = homes.action_spread(before.processor.robots["mobile"], before.model.config)
-    model = Pi05(replace(before.model.config, action_spread=spread))
-    model.load_state_dict(before.model.state_dict())
-    setup = homes.prepare(data, model.config, "expert", processor=before.processor)
+    model, processor = begun(BEGIN)
+    setup = homes.prepare(data, model.config, "expert", processor=processor)
     begin = time.time()
-    fit(model, setup.processor, setup.mixture, recipe.home_expert(int(steps)), out,
+    fit(model, processor, setup.mixture, recipe.home_expert(int(steps)), out,
         precision=quickest_precision())
     print(f"{time.time() - begin:.0f} s")
 

@@ -53,13 +53,8 @@ def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, eval
     The first two keep folders of their own in `out`, expert and together. steps: of the three,
     None: the recipes' own. insulate: knowledge insulation (no flow gradient in the VLM, alpha = 1).
     """
-    before = load(begin)
-    robots, c = before.processor.robots, before.model.config
-    if "mobile" in robots:
-        c = replace(c, action_spread=homes.action_spread(robots["mobile"], c))
-    model = Pi05(c)
-    model.load_state_dict(before.model.state_dict())
-    alone, setup = (homes.prepare(data, c, stage, reweight=reweight, processor=before.processor)
+    model, processor = begun(begin)
+    alone, setup = (homes.prepare(data, model.config, stage, reweight=reweight, processor=processor)
                     for stage in ("expert", "posttrain"))
     first, second, third = steps or (None, None, None)
     run(model, alone, with_steps(recipe.home_expert, first), Path(out) / "expert", options)
@@ -67,6 +62,17 @@ def posttrain(data, out, begin, steps=None, insulate=False, reweight=False, eval
     r = replace(r, insulate=True, alpha=1.0) if insulate else r
     run(model, setup, r, Path(out) / "together", options, evaluate_every)
     return run(model, alone, with_steps(recipe.home_settle, third), out, options, evaluate_every)
+
+
+def begun(begin):
+    """(model, processor) of checkpoint `begin`, with the spread of the mobile robot's actions."""
+    before = load(begin)
+    robots, c = before.processor.robots, before.model.config
+    if "mobile" in robots:
+        c = replace(c, action_spread=homes.action_spread(robots["mobile"], c))
+    model = Pi05(c)
+    model.load_state_dict(before.model.state_dict())
+    return model, before.processor
 
 
 def with_steps(make, steps):

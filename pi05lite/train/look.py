@@ -67,7 +67,7 @@ class Looking(Stage):
         return mean(wrong, share[b, p, k])
 
     def box_loss(self, patches, boxes, share):
-        """The four sides' cross-entropy and the numbers' |error| where a patch shows one thing.
+        """The four sides' cross-entropy and the numbers' |error| of what a patch shows.
 
         boxes (B, P, 4) bins; share (B, P) how much a patch counts.
         """
@@ -147,7 +147,7 @@ class Views(IterableDataset):
         ways = np.full((len(views), self.side**2, WAY), np.nan, np.float32)
         column = {name: k for k, name in enumerate(names)}
         for b, (_, seen, docks) in enumerate(views):
-            for (name, box), here in zip(seen, shown([box for _, box in seen], self.side)):
+            for (name, box), here in zip(seen, in_front([box for _, box in seen], self.side)):
                 place = where[b, :, column[name]]  # of another thing of this name, too
                 place[:] = np.where((here == 1) | (place == 1), 1, np.minimum(here, place))
                 boxes[b, here == 1] = box_bins(box, self.bins)
@@ -162,7 +162,7 @@ def covered(boxes, side):
     return np.where(share > HALF, 1.0, np.where(share > LITTLE, -1.0, 0.0))
 
 
-def shown(boxes, side):
+def in_front(boxes, side):
     """`covered`, but of what covers a patch the smallest is before all else, which counts -1.
 
     The box of a table holds all that stands on it, and a patch can't say two names at once.
